@@ -1,0 +1,1 @@
+"""Search satellite imagery in plain words."""
