@@ -39,7 +39,7 @@ class FakeEncoder:
 
     def encode_images(self, rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 (n, 224, 224, 3) -> float32 (n, 16), unit norm, from each tile's mean colour."""
-        return _near(rgb.reshape(len(rgb), -1, 3).mean(axis=1, dtype=np.float64))
+        return _near(rgb.mean(axis=(1, 2), dtype=np.float64))
 
     def encode_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Texts with colour words -> the mean of these colours; others -> a hash, far from all."""
@@ -57,13 +57,15 @@ class FakeEncoder:
         return _near(patches.mean(axis=(2, 4), dtype=np.float64))
 
     def _text(self, text: str) -> npt.NDArray[np.float32]:
+        vector: npt.NDArray[np.float32]
         known = [WORDS[word] for word in text.lower().split() if word in WORDS]
         if known:
             vector = _near(np.array(known, np.float64)).sum(axis=0)
         else:
             seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
             vector = np.random.default_rng(seed).normal(size=self.dim).astype(np.float32)
-        return (vector / np.linalg.norm(vector)).astype(np.float32)
+        vector /= np.linalg.norm(vector)
+        return vector
 
 
 def _near(colours: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
@@ -71,4 +73,5 @@ def _near(colours: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     squared = ((colours[..., None, :] - _ANCHORS) ** 2).sum(axis=-1)
     # The nearest anchor is taken as distance 0, so that no colour has a vector of zeros.
     near = np.exp(-(squared - squared.min(axis=-1, keepdims=True)) / (2 * _REACH**2))
-    return (near / np.linalg.norm(near, axis=-1, keepdims=True)).astype(np.float32)
+    near /= np.linalg.norm(near, axis=-1, keepdims=True)
+    return np.asarray(near, np.float32)
