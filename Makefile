@@ -1,0 +1,33 @@
+# Two commands are enough on a fresh machine with Python 3.11+ and make: `make demo` and `make test`.
+PYTHON ?= python3
+EXTRAS ?= dev
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint bench clean
+
+# A virtual environment with keenkite in it; made again when the dependencies change.
+$(VENV)/.$(EXTRAS): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "keenkite needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	touch $@
+
+demo: $(VENV)/.$(EXTRAS)
+	$(BIN)/keenkite demo --folder demo
+
+test: $(VENV)/.$(EXTRAS)
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.$(EXTRAS)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.$(EXTRAS)
+	$(BIN)/python benchmarks/strips.py
+	$(BIN)/python benchmarks/vector_engine.py
+
+clean:
+	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
