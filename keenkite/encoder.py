@@ -1,0 +1,333 @@
+"""Tiles and texts to vectors of one space, so that a text can find a tile."""
+
+import logging
+import threading
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from keenkite.errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from keenkite.models import ModelRecord
+
+logger = logging.getLogger(__name__)
+
+Rgb = npt.NDArray[np.uint8]
+Vectors = npt.NDArray[np.float32]
+Precision = Literal["auto", "fp32", "fp16", "bf16"]
+
+TILE = 224  # pixels, the side of a tile and of the images every supported model takes
+MAX_TEXT = 10_000  # characters; a concept is a few words, and tokenizing is not free
+_BATCH = {"cpu": 32, "mps": 64, "cuda": 256}
+_CACHED_TEXTS = 4096
+
+
+class Encoder(Protocol):
+    """Anything that puts tiles and texts into one space of unit vectors."""
+
+    @property
+    def name(self) -> str:
+        """Names the space: vectors of encoders with different names cannot be compared."""
+
+    @property
+    def dim(self) -> int:
+        """The length of every vector."""
+
+    def encode_images(self, rgb: Rgb) -> Vectors:
+        """uint8 (n, 224, 224, 3) -> float32 (n, dim), unit norm."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """n strings -> float32 (n, dim), unit norm."""
+
+    def patch_features(self, rgb: Rgb) -> Vectors:
+        """uint8 (n, 224, 224, 3) -> float32 (n, rows, cols, dim), unit norm; row 0 is the top."""
+
+
+class ClipEncoder:
+    """A CLIP model of open_clip as an Encoder. May be used from several threads at once."""
+
+    def __init__(
+        self,
+        record: "ModelRecord",
+        model: "torch.nn.Module",
+        *,
+        device: "torch.device",
+        dtype: "torch.dtype",
+    ) -> None:
+        """Use `ClipEncoder.load`."""
+        import torch
+        from open_clip import SimpleTokenizer
+
+        config = record.config()
+        self.name = record.name
+        """The record's name; for a checkpoint of one's own, architecture@hash of the file."""
+        self.dim: int = config["embed_dim"]
+        """The length of every vector."""
+        self._model: Any = model.to(device=device, dtype=dtype)
+        self._device = device
+        self._dtype = dtype
+        self._lock = threading.Lock()
+        text_config = config["text_cfg"]
+        self._context: int = text_config.get("context_length", 77)
+        self._tokenizer = SimpleTokenizer(
+            context_length=self._context, **text_config.get("tokenizer_kwargs", {})
+        )
+        self._text_cache: OrderedDict[str, Vectors] = OrderedDict()
+        # (pixel / 255 - mean) / std as one multiplication and one addition.
+        std = torch.tensor(record.std, device=device).view(3, 1, 1)
+        self._scale = 1 / (255 * std)
+        self._shift = -torch.tensor(record.mean, device=device).view(3, 1, 1) / std
+
+    @classmethod
+    def load(
+        cls,
+        name: str | Path,
+        *,
+        device: str = "auto",
+        weights: str | Path | None = None,
+        precision: Precision = "auto",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> "ClipEncoder":
+        """Load a model, downloading its weights if they are not in Hugging Face's cache.
+
+        Args:
+            name: A record ("remoteclip-vit-b-32", "remoteclip-vit-l-14", "georsclip-vit-b-32",
+                "georsclip-vit-l-14", "keenkite-tiny"), an open_clip tag ("ViT-B-16:openai"), an
+                architecture with a checkpoint ("ViT-B-32-quickgelu:/path/file.pt"), or a path.
+            device: "auto" (CUDA, else Apple's MPS, else the CPU), "cpu", "cuda", "cuda:1", "mps".
+            weights: A file to read the weights from, instead of downloading them.
+            precision: "auto" is fp16 on CUDA and MPS; on the CPU bf16 where it has instructions
+                for it, and fp32 otherwise.
+            progress: Called with (bytes so far, bytes in all) while weights download, instead of
+                the bar on stderr.
+
+        Raises:
+            InputError: There is no such model, device or precision.
+            ModelError: The weights cannot be had, or are not this model's.
+        """
+        from keenkite import models
+        from keenkite import weights as files
+
+        place, dtype = _place(device, precision)
+        found = models.find_record(str(name))
+        if isinstance(found, models.ModelRecord):
+            if weights is not None:
+                path = Path(weights)
+            elif isinstance(found.source, Path):
+                path = found.source
+            else:
+                path = files.fetch(found.source, progress=progress)
+            state = files.read_checkpoint(path)
+            record = found
+        elif weights is not None:
+            raise InputError(f"Two checkpoints are named: {found} and {weights}. Name one.")
+        else:
+            path = found
+            state = files.read_checkpoint(path)
+            record = models.record_of_checkpoint(path, state)
+        model = files.build_model(record, state, path)
+        return cls(record, model, device=place, dtype=dtype)
+
+    def encode_images(self, rgb: Rgb) -> Vectors:
+        """uint8 (n, 224, 224, 3) -> float32 (n, dim), unit norm; n may be 0.
+
+        Raises:
+            InputError: Another dtype or shape.
+            ModelError: The model answers with numbers that are not finite.
+        """
+        (vectors,) = self._run(rgb, lambda x: (self._model.visual(x),))
+        return vectors
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """n strings -> float32 (n, dim), unit norm; n may be 0.
+
+        A text of more tokens than the model reads (77) is cut after a word, with a warning in
+        the log.
+
+        Raises:
+            InputError: A text is empty or longer than 10,000 characters.
+            ModelError: The model answers with numbers that are not finite.
+        """
+        if isinstance(texts, str):
+            raise InputError("encode_texts takes a list of texts. Pass [text].")
+        for i, text in enumerate(texts):
+            if not isinstance(text, str) or not text.strip():
+                raise InputError(f"Text {i} is empty. Describe what to look for in a few words.")
+            if len(text) > MAX_TEXT:
+                raise InputError(
+                    f"Text {i} has {len(text):,} characters, more than {MAX_TEXT:,}. "
+                    f"Describe what to look for in a few words."
+                )
+        with self._lock:
+            new = [text for text in dict.fromkeys(texts) if text not in self._text_cache]
+            for start in range(0, len(new), 256):
+                batch = new[start : start + 256]
+                self._text_cache.update(zip(batch, self._encode_new_texts(batch), strict=True))
+            vectors = [self._text_cache[text] for text in texts]
+            for text in texts:
+                self._text_cache.move_to_end(text)
+            while len(self._text_cache) > _CACHED_TEXTS:
+                self._text_cache.popitem(last=False)
+        return np.stack(vectors) if vectors else np.zeros((0, self.dim), np.float32)
+
+    def patch_features(self, rgb: Rgb) -> Vectors:
+        """ClearCLIP features: uint8 (n, 224, 224, 3) -> float32 (n, rows, cols, dim), unit norm.
+
+        Row 0 is the top of the tile. 7 × 7 patches for ViT-B/32, 16 × 16 for ViT-L/14.
+
+        Raises:
+            InputError: Another dtype or shape.
+            ModelError: The model is not a plain vision transformer.
+        """
+        from keenkite import clearclip
+
+        (patches,) = self._run(rgb, lambda x: (clearclip.patches(self._model.visual, x),))
+        return patches
+
+    def encode_with_patches(self, rgb: Rgb) -> tuple[Vectors, Vectors]:
+        """`encode_images` and `patch_features` from one pass: about the time of either alone."""
+        from keenkite import clearclip
+
+        vectors, patches = self._run(
+            rgb, lambda x: clearclip.trunk_and_patches(self._model.visual, x)
+        )
+        return vectors, patches
+
+    def _run(self, rgb: Rgb, forward: "Callable[[Tensor], tuple[Tensor, ...]]") -> list[Vectors]:
+        """Normalised batches through `forward`; its outputs as unit vectors, batches joined."""
+        import torch
+
+        if rgb.dtype != np.uint8 or rgb.ndim != 4 or rgb.shape[1:] != (TILE, TILE, 3):
+            raise InputError(
+                f"Images are uint8 of shape (n, {TILE}, {TILE}, 3); these are {rgb.dtype} of "
+                f"shape {rgb.shape}. Cut and scale them first."
+            )
+        if len(rgb) == 0:  # open_clip cannot; the shapes are those of one image's answer
+            return [out[:0] for out in self._run(np.zeros((1, TILE, TILE, 3), np.uint8), forward)]
+        size = _BATCH[self._device.type]
+        batches: list[list[Vectors]] = []
+        with self._lock, torch.inference_mode():
+            for start in range(0, len(rgb), size):
+                # A copy: torch warns of arrays it may not write to.
+                pixels = torch.from_numpy(rgb[start : start + size].copy()).to(self._device)
+                x = pixels.permute(0, 3, 1, 2).to(torch.float32) * self._scale + self._shift
+                batches.append([self._to_unit(out) for out in forward(x.to(self._dtype))])
+        return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+
+    def _encode_new_texts(self, texts: list[str]) -> Vectors:
+        import torch
+
+        tokens = self._tokenizer([self._cut(text) for text in texts]).to(self._device)
+        with torch.inference_mode():
+            return self._to_unit(encode_tokens(self._model, tokens))
+
+    def _cut(self, text: str) -> str:
+        """The text's first words that fit the model; the text itself where it fits."""
+
+        def fits(words: list[str]) -> bool:
+            tokens: list[int] = self._tokenizer.encode(" ".join(words))
+            return len(tokens) + 2 <= self._context  # + start and end
+
+        words = text.split()
+        if fits(words):
+            return text
+        # One more word never makes fewer tokens. The first stays: the tokenizer cuts that itself.
+        kept = bisect_left(range(2, len(words)), True, key=lambda n: not fits(words[:n])) + 1
+        logger.warning(
+            "The text is cut after %d of %d words, as the model reads %d tokens: %.60s…",
+            kept,
+            len(words),
+            self._context,
+            text,
+        )
+        return " ".join(words[:kept])
+
+    def _to_unit(self, features: "Tensor") -> Vectors:
+        import torch.nn.functional as F
+
+        vectors: Vectors = F.normalize(features.float(), dim=-1).cpu().numpy()
+        if not np.isfinite(vectors).all():
+            raise ModelError(
+                f"{self.name} answers with numbers that are not finite. Its weights are damaged, "
+                f"or {self._dtype} is too narrow for it: load it with precision='fp32'."
+            )
+        return vectors
+
+
+def encode_tokens(model: Any, tokens: "Tensor") -> "Tensor":
+    """open_clip's `model.encode_text(tokens)`, without the work on padding.
+
+    Attention in CLIP's text tower is causal and the vector is read at the end token, so what
+    comes after the longest text's end token cannot matter. Towers that differ are left to
+    open_clip.
+
+    Args:
+        model: An open_clip model.
+        tokens: int (n, context length) from its tokenizer.
+
+    Returns:
+        float (n, dim), not normalised, differentiable.
+    """
+    from open_clip.transformer import text_global_pool
+
+    features: Tensor
+    if getattr(model, "text_pool_type", None) != "argmax" or model.attn_mask is None:
+        features = model.encode_text(tokens)
+        return features
+    length = int(tokens.argmax(dim=-1).max()) + 1
+    tokens = tokens[:, :length]
+    x = model.token_embedding(tokens) + model.positional_embedding[:length]
+    x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
+    x = text_global_pool(model.ln_final(x), tokens, "argmax")
+    projection = model.text_projection
+    features = projection(x) if callable(projection) else x @ projection
+    return features
+
+
+def _place(device: str, precision: Precision) -> "tuple[torch.device, torch.dtype]":
+    """Where to compute, and in which numbers."""
+    import torch
+
+    has_mps = torch.backends.mps.is_available()
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        place = torch.device("meta")
+    if place.type not in _BATCH:
+        raise InputError(f"There is no device {device!r}. Name auto, cpu, cuda, cuda:1 or mps.")
+    found = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(has_mps)}[place.type]
+    if (place.index or 0) >= found:
+        raise InputError(
+            f"The device {device!r} is not available: torch sees {found} of type {place.type}. "
+            f"Use 'auto', or install a torch build for it."
+        )
+    if precision == "auto":
+        precision = "fp16" if place.type != "cpu" else "bf16" if _cpu_computes_bf16() else "fp32"
+    dtypes = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+    if precision not in dtypes:
+        raise InputError(f"There is no precision {precision!r}. Name auto, fp32, fp16 or bf16.")
+    return place, dtypes[precision]
+
+
+def _cpu_computes_bf16() -> bool:
+    """Whether the CPU has instructions for bf16; without them it is slower than fp32."""
+    import torch
+
+    # Not public, and not in every torch from 2.4 on: without the answer fp32 is right anyway.
+    questions = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, question, lambda: False)() for question in questions)
+
+
+if TYPE_CHECKING:
+    _clip_encoder_is_an_encoder: type[Encoder] = ClipEncoder

@@ -1,0 +1,270 @@
+"""Getting a model's weights: from the hub, from a file, and into the model, strictly.
+
+A checkpoint is data from elsewhere: it is read as tensors only (`weights_only=True`), so that a
+pickle with code in it is refused and not run, and it must fit its architecture key by key.
+"""
+
+import errno
+import logging
+import pickle
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from keenkite.errors import ModelError, StorageError
+from keenkite.models import HubFile, ModelRecord, architecture_in
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+"""Called with (bytes so far, bytes in all) while weights download; in all is 0 if unknown."""
+
+
+def fetch(
+    source: HubFile,
+    *,
+    progress: Progress | None = None,
+    endpoint: str | None = None,
+    cache_dir: Path | None = None,
+) -> Path:
+    """The file in Hugging Face's cache, downloaded if it is not there yet.
+
+    Args:
+        source: Repository and files; the first that exists there is taken.
+        progress: Replaces the bar on stderr.
+        endpoint: The hub's address; None is huggingface_hub's own choice.
+        cache_dir: None is huggingface_hub's own choice.
+
+    Raises:
+        ModelError: It cannot be had: no network, no such file, not allowed.
+        StorageError: The disk is full.
+    """
+    from huggingface_hub import hf_hub_download
+
+    # HTTPError is the root of what its HTTP library raises; which library that is has changed
+    # between versions of huggingface_hub, and this name has not.
+    from huggingface_hub.errors import HTTPError, RemoteEntryNotFoundError  # type: ignore[attr-defined]
+
+    for file in source.files:
+        try:
+            return Path(
+                hf_hub_download(
+                    source.repo,
+                    file,
+                    endpoint=endpoint,
+                    cache_dir=cache_dir,
+                    tqdm_class=None if progress is None else _meter(progress),
+                )
+            )
+        except RemoteEntryNotFoundError as error:
+            if file == source.files[-1]:
+                raise _unavailable(source, file, error) from error
+        except (HTTPError, OSError, ValueError, RuntimeError) as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise StorageError(
+                    f"The disk is full: {file} of {source.repo} does not fit into the Hugging "
+                    f"Face cache. Free some space, or move the cache with HF_HOME."
+                ) from error
+            raise _unavailable(source, file, error) from error
+    raise AssertionError("a HubFile names at least one file")
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors file or of a PyTorch checkpoint, memory-mapped if possible.
+
+    Training checkpoints are unpacked: {"state_dict": …}, and keys that start with "module.".
+
+    Raises:
+        ModelError: No such file, not a checkpoint, cut short, or a pickle that holds more than
+            tensors. Nothing in the file is executed.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be read: {error.strerror or error}. Check the path."
+        ) from error
+    if what := _not_a_checkpoint(start):
+        raise ModelError(f"{path} {what}. Fetch the file itself, not its page.")
+    if start.startswith(b"PK") and not zipfile.is_zipfile(path):
+        raise ModelError(f"{path} is cut short: its end is missing. {_FETCH_AGAIN}")
+    loaded = _read_safetensors(path) if _is_safetensors(start) else _read_torch(path, start)
+    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
+        loaded = loaded["state_dict"]
+    if not isinstance(loaded, Mapping) or not loaded:
+        raise ModelError(f"{path} holds no state dictionary. {_FETCH_AGAIN}")
+    state = {}
+    for key, value in loaded.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise ModelError(
+                f"{path} is not a model's state dictionary: its entry {key!r} is a "
+                f"{type(value).__name__}. Save model.state_dict() and name that file."
+            )
+        state[key.removeprefix("module.")] = value
+    return state
+
+
+def build_model(record: ModelRecord, state: dict[str, Tensor], path: Path) -> nn.Module:
+    """An open_clip model in evaluation mode with these weights, on the CPU.
+
+    Args:
+        record: Says what to build.
+        state: From `read_checkpoint`; its tensors become the model's, uncopied.
+        path: Named in messages.
+
+    Raises:
+        ModelError: The weights do not fit the architecture.
+    """
+    from open_clip.convert import convert_state_dict
+    from open_clip.model import CLIP, CustomTextCLIP, convert_to_custom_text_state_dict
+
+    config = record.config()
+    kind = CustomTextCLIP if config.pop("custom_text", False) else CLIP
+    if "timm_model_name" in config["vision_cfg"]:
+        model: Any = kind(**config)  # timm's towers compute some of their tensors here
+    else:
+        # Random initial weights would take longer than reading the real ones.
+        with torch.device("meta"):
+            model = kind(**config)
+
+    state = dict(convert_state_dict(model, dict(state)))
+    if kind is CustomTextCLIP and "positional_embedding" in state:
+        state = convert_to_custom_text_state_dict(state)
+    for scalar in ("logit_scale", "logit_bias"):  # stored as () or (1,)
+        if scalar in state and getattr(model, scalar) is not None:
+            state[scalar] = state[scalar].reshape(getattr(model, scalar).shape)
+    _check_fit(record, model.state_dict(), state, path)
+    model.load_state_dict(state, strict=True, assign=True)
+
+    text = model.text if kind is CustomTextCLIP else model
+    if text.attn_mask is not None:  # computed, not stored in checkpoints
+        n = text.attn_mask.shape[0]
+        text.attn_mask = torch.full((n, n), float("-inf")).triu(1)
+    model.requires_grad_(False)
+    built: nn.Module = model.eval()
+    return built
+
+
+_FETCH_AGAIN = "Fetch it again and compare its size with the published one."
+
+
+def _unavailable(source: HubFile, file: str, error: Exception) -> ModelError:
+    reason = str(error.__cause__ or error).strip().split("\n")[0]
+    return ModelError(
+        f"The weights {file} of {source.repo} on the Hugging Face hub cannot be had: {reason}. "
+        f"Either connect this machine to the network, or fetch the file elsewhere and name it "
+        f"with --weights PATH."
+    )
+
+
+def _not_a_checkpoint(start: bytes) -> str | None:
+    """Two things that browsers and git leave under a checkpoint's name."""
+    if start.lstrip()[:1] == b"<":
+        return "is a web page (HTML), not a checkpoint"
+    if start.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer, not the checkpoint it points to"
+    return None
+
+
+def _is_safetensors(start: bytes) -> bool:
+    """The format: the header's length in 8 bytes, then the header, a JSON object."""
+    return start[8:9] == b"{"
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{path} is damaged or cut short: safetensors says {error}. {_FETCH_AGAIN}"
+        ) from error
+
+
+def _read_torch(path: Path, start: bytes) -> Any:
+    try:
+        # Only the zip format, PyTorch's since 1.6, can be mapped.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=start.startswith(b"PK"))
+    except pickle.UnpicklingError as error:
+        logger.debug("%s: %s", path, error)
+        raise ModelError(
+            f"{path} is not a plain checkpoint: it holds Python objects besides tensors, or is "
+            f"no checkpoint at all. keenkite does not run code from files. Save its state "
+            f"dictionary as .safetensors where you trust it, and name that file."
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        if "TorchScript" in str(error):
+            reason = "it is a TorchScript archive, which is a program"
+        raise ModelError(
+            f"{path} cannot be read as a checkpoint: {reason}. {_FETCH_AGAIN}"
+        ) from error
+
+
+def _check_fit(
+    record: ModelRecord, wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path
+) -> None:
+    """Raises ModelError where keys or shapes differ, with the first few that do."""
+    misshaped = [
+        f"{key} {tuple(state[key].shape)} instead of {tuple(wanted[key].shape)}"
+        for key in wanted
+        if key in state and state[key].shape != wanted[key].shape
+    ]
+    differences = [
+        f"{what} {len(keys)}: {', '.join(keys[:3])}{', …' if len(keys) > 3 else ''}"
+        for what, keys in (
+            ("missing", [key for key in wanted if key not in state]),
+            ("unexpected", [key for key in state if key not in wanted]),
+            ("of another shape", misshaped),
+        )
+        if keys
+    ]
+    if differences:
+        looks = architecture_in(state)
+        other = f" It looks like {looks}." if looks not in {None, record.architecture} else ""
+        raise ModelError(
+            f"{path} does not hold the weights of {record.name} ({record.architecture}): "
+            f"{'; '.join(differences)}.{other} Name the file of this model, or "
+            f"the model of this file."
+        )
+
+
+def _meter(progress: Progress) -> type:
+    """A progress bar class for huggingface_hub that reports to `progress` instead of drawing."""
+
+    class Meter:
+        def __init__(self, *, total: float | None = None, initial: float = 0, **_: object) -> None:
+            self.total, self.n = total, initial
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(
+            self,
+            kind: type[BaseException] | None,
+            error: BaseException | None,
+            trace: TracebackType | None,
+        ) -> None:
+            pass
+
+        def update(self, n: float = 1) -> None:
+            self.n += n
+            progress(int(self.n), int(self.total or 0))
+
+        def update_transfer(self, n: float) -> None:
+            """Xet's count of compressed bytes; having this method merges its two bars into one."""
+
+        def set_postfix_str(self, *_: object, **__: object) -> None:
+            pass
+
+        set_transfer_postfix_str = set_postfix_str
+
+    return Meter
