@@ -1,0 +1,279 @@
+"""An index in a folder: our words in those of Qdrant Edge, the engine in this process.
+
+The engine never releases Python's global lock, so nothing long is done here: upserts go in slices,
+scrolls in blocks, and the graph is built in another process (see `maintenance`).
+"""
+
+# ruff: noqa: D102  (`Backend` says what the methods do)
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import qdrant_edge as engine
+from numpy.typing import NDArray
+
+from keenkite.errors import TileIndexError
+from keenkite.index import backend as policy
+from keenkite.index.backend import VECTOR, Found, Meta, Progress
+from keenkite.index.filters import Between, Box, Circle, Condition, During, Inside, OneOf, Shape
+from keenkite.index.folder import Folder
+from keenkite.index.lock import Hold, writing
+from keenkite.index.maintenance import maintain
+from keenkite.index.points import Points
+from keenkite.index.shard import SharedShard
+
+SLICE = 500
+"""Points per call of the engine: some 70 ms in which no other thread runs."""
+
+BLOCK = 1000
+"""Points per block of a scroll."""
+
+
+class EdgeBackend:
+    """One folder; see `Backend`."""
+
+    def __init__(self, folder: Folder, meta: Meta, *, wait: float, index_from: int) -> None:
+        self.meta = meta
+        self._folder = folder
+        self._wait = wait
+        self._index_from = index_from
+        self._shard = SharedShard(folder, create=self._create, wait=wait)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        meta: Meta | None,
+        *,
+        wait: float,
+        index_from: int = policy.INDEX_FROM_POINTS,
+    ) -> EdgeBackend:
+        """Open the index of a folder, or make one of `meta` where there is none.
+
+        Args:
+            path: the folder, made if it does not exist.
+            meta: what a new index is to hold; None opens an existing one only.
+            wait: seconds that any operation waits for other processes.
+            index_from: points without a graph from which maintenance builds one.
+
+        Raises:
+            TileIndexError: the folder holds something else, or is damaged, or has no index.
+            IndexBusyError: another process held it for longer than `wait`.
+            StorageError: the folder cannot be made.
+        """
+        folder = Folder(path)
+        found = folder.read_meta()
+        if found is None:
+            if meta is None:
+                raise TileIndexError(
+                    f"There is no index in {path}. Check the path, or build one there."
+                )
+            folder.make()
+            hold = Hold(path)
+            hold.acquire("making the index", wait)
+            try:
+                found = folder.read_meta()  # perhaps made while this process waited
+                if found is None:
+                    folder.write_meta(meta)
+                    found = meta
+            finally:
+                hold.release()
+        return cls(folder, found, wait=wait, index_from=index_from)
+
+    def upsert(self, points: Points) -> None:
+        for begin in range(0, len(points.ids), SLICE):
+            part = slice(begin, begin + SLICE)
+            rows = zip(points.ids[part], points.vectors[part], points.payloads[part], strict=True)
+            batch = [engine.Point(i, vector={VECTOR: v}, payload=p) for i, v, p in rows]
+            self._change(engine.UpdateOperation.upsert_points(batch), "upserting")
+
+    def query(
+        self,
+        vector: NDArray[np.float32],
+        *,
+        limit: int,
+        conditions: Sequence[Condition],
+        exact: bool,
+        with_vectors: bool,
+    ) -> list[Found]:
+        request = engine.QueryRequest(
+            # Arrays are taken, though the stubs ask for lists.
+            query=engine.Query.Nearest(vector, using=VECTOR),  # type: ignore[arg-type]
+            filter=_filter(conditions),
+            limit=limit,
+            with_payload=True,
+            with_vector=with_vectors,
+            params=engine.SearchParams(
+                hnsw_ef=max(policy.SEARCH_EF, limit),
+                exact=exact,
+                quantization=engine.QuantizationSearchParams(
+                    rescore=True, oversampling=policy.OVERSAMPLING
+                ),
+                acorn=engine.AcornSearchParams(enable=True, max_selectivity=1.0),
+            ),
+        )
+        with self._shard.opened("searching") as shard:
+            return [_found(point, score=point.score) for point in shard.query(request)]
+
+    def count(self, conditions: Sequence[Condition]) -> int:
+        request = engine.CountRequest(exact=True, filter=_filter(conditions))
+        with self._shard.opened("counting") as shard:
+            return shard.count(request)
+
+    def retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> list[Found]:
+        with self._shard.opened("reading tiles") as shard:
+            return [_found(record) for record in shard.retrieve(list(ids), True, with_vectors)]
+
+    def scroll(
+        self, conditions: Sequence[Condition], *, fields: Sequence[str] | None, with_vectors: bool
+    ) -> Iterator[list[Found]]:
+        offset = None
+        while True:
+            request = engine.ScrollRequest(
+                offset=offset,
+                limit=BLOCK,
+                filter=_filter(conditions),
+                with_payload=True if fields is None else list(fields),
+                with_vector=with_vectors,
+            )
+            # The shard is free for others between two blocks; ids keep the place.
+            with self._shard.opened("reading many tiles") as shard:
+                records, offset = shard.scroll(request)
+                block = [_found(record) for record in records]
+            if block:
+                yield block
+            if offset is None:
+                return
+
+    def delete(self, conditions: Sequence[Condition]) -> None:
+        operation = engine.UpdateOperation.delete_points_by_filter(_filter(conditions))
+        self._change(operation, "deleting")
+
+    def flush(self) -> None:
+        with self._shard.opened("flushing") as shard:
+            shard.flush()
+
+    def generation(self) -> str:
+        return self._folder.generation()
+
+    def records(self, prefix: str) -> dict[str, dict[str, Any]]:
+        return self._folder.records(prefix)
+
+    def read_record(self, key: str) -> dict[str, Any] | None:
+        return self._folder.read_record(key)
+
+    def write_record(self, key: str, value: dict[str, Any]) -> None:
+        self._folder.write_record(key, value)
+
+    def delete_records(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self._folder.delete_record(key)
+
+    def unindexed(self) -> int:
+        """Points that no graph covers yet, so that every search scans them."""
+        with self._shard.opened("counting") as shard:
+            info = shard.info()
+            return info.points_count - info.indexed_vectors_count
+
+    def maintain(self, progress: Progress | None) -> bool:
+        with writing(self._folder.path, "maintenance", self._wait, shared=False):
+            self._folder.remove_other_shards()
+            if self.unindexed() < self._index_from:
+                return False
+            maintain(self._folder, self._shard, progress)
+        return True
+
+    def close(self) -> None:
+        self._shard.close()
+
+    def _change(self, operation: engine.UpdateOperation, purpose: str) -> None:
+        with (
+            writing(self._folder.path, purpose, self._wait, shared=True),
+            self._shard.opened(purpose) as shard,
+        ):
+            self._folder.change_generation()
+            shard.update(operation)
+
+    def _create(self, path: Path) -> engine.EdgeShard:
+        parameters = engine.EdgeVectorParams(
+            size=self.meta.dim,
+            distance=engine.Distance.Dot,
+            memory=engine.Memory.Cold,
+            quantization_config=engine.ScalarQuantizationConfig(
+                type=engine.ScalarType.Int8,
+                quantile=policy.QUANTILE,
+                memory=engine.Memory.Pinned,
+            ),
+        )
+        config = engine.EdgeConfig(
+            vectors={VECTOR: parameters},
+            hnsw_config=engine.HnswIndexConfig(
+                m=policy.HNSW_M,
+                ef_construct=policy.HNSW_EF_CONSTRUCT,
+                full_scan_threshold=policy.FULL_SCAN_KB,
+            ),
+            optimizers=engine.EdgeOptimizersConfig(
+                indexing_threshold=max(self._index_from * self.meta.dim * 4 // 1024, 1)
+            ),
+        )
+        shard = engine.EdgeShard.create(str(path), config)
+        for field, kind in policy.PAYLOAD_INDEXES.items():
+            parameters = _INDEX_PARAMETERS[kind](enable_hnsw=False)
+            shard.update(engine.UpdateOperation.create_field_index(field, parameters))
+        return shard
+
+
+_INDEX_PARAMETERS: dict[str, Any] = {
+    "geo": engine.GeoIndexParams,
+    "datetime": engine.DatetimeIndexParams,
+    "keyword": engine.KeywordIndexParams,
+    "float": engine.FloatIndexParams,
+}
+
+
+def _found(point: Any, score: float | None = None) -> Found:
+    vector = None if point.vector is None else np.asarray(point.vector[VECTOR], dtype=np.float32)
+    return Found(id=str(point.id), payload=point.payload or {}, score=score, vector=vector)
+
+
+def _filter(conditions: Sequence[Condition]) -> engine.Filter:
+    return engine.Filter(must=[_condition(condition) for condition in conditions])
+
+
+def _condition(condition: Condition) -> engine.FieldCondition | engine.Filter:
+    match condition:
+        case OneOf(key=key, values=values):
+            return engine.FieldCondition(key, match=engine.MatchAny(list(values)))
+        case Between(key=key, low=low, high=high):
+            return engine.FieldCondition(key, range=engine.RangeFloat(gte=low, lte=high))
+        case During(key=key, start=start, before=before):
+            moments = engine.RangeDateTime(gte=_text(start), lt=_text(before))
+            return engine.FieldCondition(key, range=moments)
+        case Inside(key=key, shapes=shapes):
+            return engine.Filter(should=[_inside(key, shape) for shape in shapes])
+
+
+def _inside(key: str, shape: Shape) -> engine.FieldCondition:
+    point = engine.GeoPoint
+    match shape:
+        case Box(west=west, south=south, east=east, north=north):
+            box = engine.GeoBoundingBox(
+                top_left=point(west, north), bottom_right=point(east, south)
+            )
+            return engine.FieldCondition(key, geo_bounding_box=box)
+        case Circle(lon=lon, lat=lat, metres=metres):
+            circle = engine.GeoRadius(center=point(lon, lat), radius=metres)
+            return engine.FieldCondition(key, geo_radius=circle)
+        case _:
+            outer, *holes = [[point(lon, lat) for lon, lat in ring] for ring in shape.rings]
+            polygon = engine.GeoPolygon(exterior=outer, interiors=holes or None)
+            return engine.FieldCondition(key, geo_polygon=polygon)
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

@@ -1,0 +1,193 @@
+"""The files of an index in a folder, apart from what the engine writes.
+
+index.json      what the index is; the marker that the folder is ours
+current         name of the shard in use
+shards/NNNN/    the engine's files; another number after each maintenance
+records/        one small JSON file per note: complete scenes, cached statistics
+generation      another text after every change of the points
+lock, waiting, writer    see `lock`
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+from keenkite.errors import StorageError, TileIndexError
+from keenkite.index.backend import Meta
+from keenkite.index.lock import LOCK_FILES
+
+META, CURRENT, SHARDS, RECORDS, GENERATION = (
+    "index.json",
+    "current",
+    "shards",
+    "records",
+    "generation",
+)
+
+
+class Folder:
+    """The layout of one index folder; knows nothing of the engine."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read_meta(self) -> Meta | None:
+        """The description; None when there is no index yet but one may be made here.
+
+        Raises:
+            TileIndexError: something else is here, or the description is damaged.
+        """
+        try:
+            text = (self.path / META).read_bytes()
+        except FileNotFoundError:
+            self._require_empty()
+            return None
+        except NotADirectoryError as error:
+            raise TileIndexError(
+                f"{self.path} is a file, not a folder; choose another place for the index."
+            ) from error
+        except OSError as error:
+            raise TileIndexError(f"Cannot read {self.path / META}: {error.strerror}.") from error
+        try:
+            value = json.loads(text)
+        except ValueError as error:
+            raise TileIndexError(
+                f"{self.path / META} is damaged ({error}). "
+                "Restore it from a copy, or delete the folder and build the index anew."
+            ) from error
+        return Meta.from_json(value, str(self.path))
+
+    def write_meta(self, meta: Meta) -> None:
+        """From here on the folder is an index."""
+        write_whole(self.path / META, json.dumps(meta.to_json(), indent=1).encode())
+
+    def make(self) -> None:
+        """Make the folder and those above it; StorageError when that is not allowed."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"Cannot make the folder {self.path}: {error.strerror}. "
+                "Choose a place that can be written."
+            ) from error
+
+    def shard(self) -> Path | None:
+        """The shard in use; None before the first."""
+        try:
+            name = (self.path / CURRENT).read_text().strip()
+        except FileNotFoundError:
+            return None
+        path = self.path / SHARDS / name
+        # A name with a path in it would lead out of the folder.
+        if not name.isdigit() or not path.is_dir():
+            raise TileIndexError(
+                f"{self.path / CURRENT} names shard {name!r}, which is not there. "
+                "Restore the folder from a copy, or delete it and build the index anew."
+            )
+        return path
+
+    def next_shard(self) -> Path:
+        """Where the next shard goes; it does not exist."""
+        current = self.shard()
+        return self.path / SHARDS / f"{int(current.name) + 1 if current else 1:04d}"
+
+    def use_shard(self, path: Path) -> None:
+        """Make this the shard in use, at once and durably."""
+        write_whole(self.path / CURRENT, path.name.encode())
+
+    def remove_other_shards(self) -> None:
+        """Remove what a killed maintenance left; the caller holds `writer` exclusively."""
+        current = self.shard()
+        for path in (self.path / SHARDS).glob("*"):
+            if path != current:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def generation(self) -> str:
+        """See `Backend.generation`."""
+        try:
+            return (self.path / GENERATION).read_text()
+        except FileNotFoundError:
+            return ""
+
+    def change_generation(self) -> None:
+        """To be called with the hold, before the points change.
+
+        Not forced to disk: the caches that depend on it also name the number of points.
+        """
+        write_whole(self.path / GENERATION, uuid.uuid4().hex.encode(), durable=False)
+
+    def records(self, prefix: str) -> dict[str, dict[str, Any]]:
+        """Notes whose keys begin with `prefix`."""
+        found = {}
+        for path in (self.path / RECORDS).glob("*.json"):
+            record = _read_record(path)
+            if record is not None and record["key"].startswith(prefix):
+                found[record["key"]] = record["value"]
+        return found
+
+    def read_record(self, key: str) -> dict[str, Any] | None:
+        """One note, if there."""
+        record = _read_record(self._record_path(key))
+        return None if record is None else record["value"]
+
+    def write_record(self, key: str, value: dict[str, Any]) -> None:
+        """Keep a note, durably, all of it or nothing."""
+        (self.path / RECORDS).mkdir(exist_ok=True)
+        text = json.dumps({"key": key, "value": value})
+        write_whole(self._record_path(key), text.encode())
+
+    def delete_record(self, key: str) -> None:
+        """Forget a note, if there."""
+        self._record_path(key).unlink(missing_ok=True)
+
+    def _record_path(self, key: str) -> Path:
+        # Keys hold any text; a digest of them is a file name everywhere.
+        return self.path / RECORDS / f"{uuid.uuid5(uuid.NAMESPACE_OID, key).hex}.json"
+
+    def _require_empty(self) -> None:
+        # Made before index.json, so a folder with no more than these may be one that was being
+        # made when its process was killed.
+        strangers = [p.name for p in self.path.glob("*") if p.name not in LOCK_FILES]
+        if strangers:
+            raise TileIndexError(
+                f"{self.path} is not a keenkite index and not empty (it has {strangers[0]!r}); "
+                "choose an empty or new folder."
+            )
+
+
+def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a file so that a reader, or a loss of power, finds the old or the new, never a part."""
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+        if durable:
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(
+            f"Cannot write {path}: {error.strerror}. Free some space or make it writable."
+        ) from error
+
+
+def _read_record(path: Path) -> dict[str, Any] | None:
+    try:
+        record: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise TileIndexError(f"{path} is damaged ({error}); delete it.") from error
+    return record
