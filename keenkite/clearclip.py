@@ -15,7 +15,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from keenkite.errors import ModelError
+from .errors import ModelError
 
 
 def trunk_and_patches(visual: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -44,6 +44,28 @@ def patches(visual: nn.Module, x: Tensor) -> Tensor:
     return _patches(tower, _tokens_before_last_block(tower, x))
 
 
+def last_block(block: Any, tokens: Tensor) -> Tensor:
+    """The last block as ClearCLIP computes it: out_proj(softmax(q·qᵀ/√d_head) · v), no more.
+
+    Args:
+        block: open_clip's `ResidualAttentionBlock`.
+        tokens: (n, length, width), what the block is given.
+
+    Returns:
+        (n, length, width), before `ln_post` and the projection.
+    """
+    attention = block.attn
+    weight_q, _, weight_v = attention.in_proj_weight.chunk(3)
+    bias_q, _, bias_v = attention.in_proj_bias.chunk(3)
+    by_head = (*tokens.shape[:2], attention.num_heads, attention.head_dim)
+    h = block.ln_1(tokens)
+    q = F.linear(h, weight_q, bias_q).view(by_head).transpose(1, 2)
+    v = F.linear(h, weight_v, bias_v).view(by_head).transpose(1, 2)
+    mixed = F.scaled_dot_product_attention(q, q, v)  # divides by √d_head
+    out: Tensor = attention.out_proj(mixed.transpose(1, 2).flatten(2))
+    return out
+
+
 def _tokens_before_last_block(tower: Any, x: Tensor) -> Tensor:
     """(n, 3, height, width) -> (n, 1 + rows·cols, width); the class token comes first."""
     tokens: Tensor = tower._embeds(x)
@@ -53,27 +75,10 @@ def _tokens_before_last_block(tower: Any, x: Tensor) -> Tensor:
 
 
 def _patches(tower: Any, tokens: Tensor) -> Tensor:
-    out = last_block(tower.transformer.resblocks[-1], tokens)
     # The class token took part in the attention; only now is it dropped.
-    features: Tensor = tower.ln_post(out)[:, 1:] @ tower.proj
-    rows, cols = tower.grid_size
-    return features.view(len(tokens), rows, cols, features.shape[-1])
-
-
-def last_block(block: Any, tokens: Tensor) -> Tensor:
-    """A plain CLIP block as ClearCLIP runs it: (n, length, width) -> (n, length, width)."""
-    attention = block.attn
-    n, length, width = tokens.shape
-    by_head = (n, length, attention.num_heads, width // attention.num_heads)
-
-    weight_q, _, weight_v = attention.in_proj_weight.chunk(3)
-    bias_q, _, bias_v = attention.in_proj_bias.chunk(3)
-    h = block.ln_1(tokens)
-    q = F.linear(h, weight_q, bias_q).view(by_head).transpose(1, 2)
-    v = F.linear(h, weight_v, bias_v).view(by_head).transpose(1, 2)
-    mixed = F.scaled_dot_product_attention(q, q, v)  # divides by √d_head
-    out: Tensor = attention.out_proj(mixed.transpose(1, 2).reshape(n, length, width))
-    return out
+    out = last_block(tower.transformer.resblocks[-1], tokens)[:, 1:]
+    features: Tensor = tower.ln_post(out) @ tower.proj
+    return features.view(len(tokens), *tower.grid_size, features.shape[-1])
 
 
 def _plain_tower(visual: nn.Module) -> Any:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from keenkite.errors import InputError, ModelError
+from .errors import InputError, ModelError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from keenkite.models import ModelRecord
+    from .models import ModelRecord
 
 logger = logging.getLogger(__name__)
 
@@ -114,8 +114,8 @@ class ClipEncoder:
             InputError: There is no such model, device or precision.
             ModelError: The weights cannot be had, or are not this model's.
         """
-        from keenkite import models
-        from keenkite import weights as files
+        from . import models
+        from . import weights as files
 
         place, dtype = _place(device, precision)
         found = models.find_record(str(name))
@@ -188,14 +188,14 @@ class ClipEncoder:
             InputError: Another dtype or shape.
             ModelError: The model is not a plain vision transformer.
         """
-        from keenkite import clearclip
+        from . import clearclip
 
         (patches,) = self._run(rgb, lambda x: (clearclip.patches(self._model.visual, x),))
         return patches
 
     def encode_with_patches(self, rgb: Rgb) -> tuple[Vectors, Vectors]:
         """`encode_images` and `patch_features` from one pass: about the time of either alone."""
-        from keenkite import clearclip
+        from . import clearclip
 
         vectors, patches = self._run(
             rgb, lambda x: clearclip.trunk_and_patches(self._model.visual, x)

@@ -16,8 +16,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from keenkite.errors import ModelError, StorageError
-from keenkite.models import HubFile, ModelRecord, architecture_in
+from .errors import ModelError, StorageError
+from .models import HubFile, ModelRecord, architecture_in
 
 logger = logging.getLogger(__name__)
 
