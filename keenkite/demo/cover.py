@@ -23,8 +23,8 @@ Ints = npt.NDArray[np.int32]
 
 def crop_palette(rng: np.random.Generator, season: float) -> Floats:
     """Colours (1 + 3*PALETTE, 3) of the parcels; `season` 0 is spring (bare), 1 is high summer."""
-    green = np.array([520, 830, 430])
-    lush = np.array([380, 690, 320])
+    green = np.array([600, 840, 500])
+    lush = np.array([430, 690, 380])
     straw = np.array([1350, 1220, 800])
     soil = np.array([1450, 1180, 880])
     dark_soil = np.array([950, 800, 640])
@@ -144,7 +144,7 @@ class CoverPainter:
             np.float32,
         )
         pick = self.rng.choice(8, 1024, p=[0.2, 0.15, 0.16, 0.11, 0.06, 0.06, 0.14, 0.12])
-        return (kinds[pick] * self.rng.normal(1, 0.14, (1024, 1))).astype(np.float32)
+        return (kinds[pick] * self.rng.normal(1, 0.1, (1024, 1))).astype(np.float32) * 0.68 + 350
 
     def _hall_palette(self) -> Floats:
         kinds = np.array(
@@ -209,7 +209,7 @@ class CoverPainter:
         scl[where], masks[where] = np.where(greenish, 4, 5), BIT["farmland"]
         where = np.nonzero(town)
         core = smoothstep(f["urban"][where], 1.15, 1.6)
-        out[where] = self._houses(u[where], v[where], number[where], core, grain[where])
+        out[where] = self._houses(u[where], v[where], number[where], core, f["wood"][where])
         out[where] *= (1 + 0.04 * white[where])[:, None]
         scl[where], masks[where] = 5, BIT["residential"]
         where = np.nonzero(works)
@@ -218,7 +218,7 @@ class CoverPainter:
         scl[where], masks[where] = 5, BIT["industrial"]
         self._beach(out, scl, masks, ragged, f, white)
         land = ~sea
-        out[land] *= (0.35 + 0.65 * f["light"][land])[:, None]
+        out[land] *= (0.5 + 0.5 * f["light"][land])[:, None]
 
     def _sea(
         self,
@@ -277,12 +277,12 @@ class CoverPainter:
         self, where: tuple[Any, ...], f: dict[str, Floats], grain: Floats, white: Floats
     ) -> Floats:
         broad = smoothstep(f["wood"][where] * 0.4 + f["mid"][where] * 0.5, -0.5, 0.9)[:, None]
-        conifer = np.array([215, 370, 215], np.float32)
-        leafy = np.array([330, 560, 270], np.float32)
+        conifer = np.array([240, 390, 250], np.float32)
+        leafy = np.array([360, 570, 310], np.float32)
         colour = conifer * (1 - broad) + leafy * broad
         change = 1 + 0.10 * grain[where] + 0.08 * white[where] + 0.05 * f["mid"][where]
         lit = np.clip(f["light"][where], 0.4, 1.5)
-        return np.asarray(colour * (change * (0.25 + 0.75 * lit))[:, None], dtype=np.float32)
+        return np.asarray(colour * (change * (0.45 + 0.55 * lit))[:, None], dtype=np.float32)
 
     def _farmland(
         self,
@@ -316,27 +316,28 @@ class CoverPainter:
         colour = colour * (1 - track[:, None]) + np.float32([1350, 1260, 1080]) * track[:, None]
         return colour.astype(np.float32), code.astype(np.uint16)
 
-    def _houses(self, u: Floats, v: Floats, number: Ints, core: Floats, grain: Floats) -> Floats:
+    def _houses(self, u: Floats, v: Floats, number: Ints, core: Floats, leafy: Floats) -> Floats:
         table = self.districts.table
         wide, tall = table[number, 5], table[number, 6]
         plot = np.where(core > 0.5, np.float32(34), np.float32(15))
         total: Floats = np.zeros((len(u), 3), np.float32)
-        asphalt = np.array([1050, 1040, 1030], np.float32)
-        shadow = np.array([450, 470, 480], np.float32)
+        asphalt = np.array([1420, 1370, 1290], np.float32)
+        yard_tone = np.array([[820, 900, 700], [1050, 980, 860]], np.float32)
         for du, dv in ((-2.5, -2.5), (2.5, -2.5), (-2.5, 2.5), (2.5, 2.5)):
             a, b = u + du, v + dv
             iu, iv = _floor(a / wide), _floor(b / tall)
             fu, fv = a - iu * wide, b - iv * tall
-            street = (fu < np.where(iu % 5 == 0, 13, 6.5)) | (fv < np.where(iv % 4 == 0, 13, 6.5))
+            street = (fu < np.where(iu % 5 == 0, 17, 6.5)) | (fv < np.where(iv % 4 == 0, 17, 6.5))
             ju, jv = _floor(a / plot), _floor(b / plot)
             h = _hash(ju, jv, number)
             roof = self.roofs[h & 1023]
+            block = 0.86 + 0.28 / 255 * (_hash(iu, iv, number) & 255).astype(np.float32)
             pu, pv = a / plot - ju, b / plot - jv
             yard = (pu > 0.72) | (pv > 0.78)
-            paint = np.where(yard[:, None], shadow * 1.3 + 250 * (h >> 12 & 1)[:, None], roof)
+            paint = np.where(yard[:, None], yard_tone[h >> 12 & 1], roof) * block[:, None]
             total += np.where(street[:, None], asphalt, paint)
         total *= table[number, 7][:, None] * (0.25 * 1.02)
-        green = smoothstep(grain + 0.3 * (1 - core), 1.25, 1.8)[:, None] * 0.7
+        green = smoothstep(leafy + 0.3 * (1 - core), 0.2, 1.6)[:, None] * 0.4
         return np.asarray(
             total * (1 - green) + np.float32([430, 620, 370]) * green, dtype=np.float32
         )

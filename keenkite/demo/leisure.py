@@ -25,7 +25,7 @@ def golf_course(ground: Ground, site: Site, size: float, rng: np.random.Generato
     rough = c.material((430, 660, 330), grain=0.09, mottle=0.12, scl=4)
     trees = c.material(TREES, grain=0.14, mottle=0.12, scl=4)
     fairway = c.material(
-        (680 * rng.uniform(0.9, 1.2), 1040, 500), vary=0.08, grain=0.03, mottle=0.05, scl=4
+        (740 * rng.uniform(0.9, 1.2), 1120, 540), vary=0.08, grain=0.03, mottle=0.05, scl=4
     )
     green = c.material((760, 1250, 560), grain=0.02, scl=4)
     sand = c.material((2500, 2350, 1950), vary=0.1)
@@ -39,11 +39,11 @@ def golf_course(ground: Ground, site: Site, size: float, rng: np.random.Generato
     holes: list[Polygon] = []
     taken = Polygon()
     lines: list[npt.NDArray[np.float64]] = []
-    want = int(np.clip((size / 1000) ** 2 * 22, 7, 27))
-    for _ in range(500):
+    want = int(np.clip((size / 1000) ** 2 * 24, 9, 36))
+    for _ in range(900):
         if len(holes) >= want:
             break
-        long = rng.uniform(200, 470) * min(1.0, size / 1000 + 0.15)
+        long = rng.uniform(190, 430) * min(1.0, size / 1000 + 0.1)
         turn = main + rng.normal(0, 0.3) + (rng.random() < 0.15) * np.pi / 2
         x, y = rng.uniform(-0.75, 0.75, 2) * size / 2 * stretch
         bend = rng.normal(0, 0.16, 2) * long
@@ -52,7 +52,7 @@ def golf_course(ground: Ground, site: Site, size: float, rng: np.random.Generato
             local = local[::-1]
         cos, sin = np.cos(turn), np.sin(turn)
         axis = curve(local @ np.array([[cos, sin], [-sin, cos]]) + (x, y))
-        corridor = LineString(axis).buffer(rng.uniform(28, 36))
+        corridor = LineString(axis).buffer(rng.uniform(25, 33))
         if not inner.contains(corridor) or taken.intersects(corridor):
             continue
         holes.append(corridor)

@@ -214,14 +214,20 @@ class Planner:
         s, rng, terrain = self.sketch, self.rng, self.terrain
         plain = (s.mountain < 0.3) & (s.shore > 250)
         towns: list[tuple[float, float, float, float]] = []
+        lobes: list[tuple[float, float, float, float]] = []
         wanted = max(self.count, round(s.shore.size / 7000))
         for k in range(wanted):
-            size = rng.uniform(750, 1500)
+            size = rng.uniform(1000, 1900)
             with_station = "railway station" not in self.left_out and k < self.count
             site = s.find(rng, "town", plain, half_length=size * 0.5, half_width=220, apart=5200)
             if site is None:
                 continue
-            towns.append((site.x, site.y, rng.uniform(1300, 2600), rng.uniform(1.3, 1.8)))
+            radius = rng.uniform(950, 1900)
+            towns.append((site.x, site.y, radius, rng.uniform(1.3, 1.8)))
+            for _ in range(int(rng.integers(1, 5))):
+                turn, far = rng.uniform(0, 2 * np.pi), radius * rng.uniform(0.7, 1.6)
+                x, y = site.x + far * np.cos(turn), site.y + far * np.sin(turn)
+                lobes.append((x, y, radius * rng.uniform(0.3, 0.75), rng.uniform(0.7, 1.1)))
             if with_station:
                 self.plan.placed.append(("railway station", site, size))
         self.towns = towns
@@ -233,7 +239,7 @@ class Planner:
         rough = noise(rng, terrain.shore.shape, 36, 4)
         flat = np.clip(1.4 - 2.2 * terrain.mountain, 0, 1) * (terrain.shore > -80)
         self.plan.urban = (
-            (_spots(terrain.shore.shape, towns + small) + 0.13 * rough) * flat
+            (_spots(terrain.shore.shape, towns + lobes + small) + 0.17 * rough) * flat
         ).astype(np.float32)
         yards = []
         for x, y, radius, _ in towns:
@@ -273,7 +279,7 @@ class Planner:
         self._place(
             "golf course",
             land & (s.urban < 0.6) & (s.mountain < 0.9),
-            (700, 1500),
+            (850, 1600),
             liking=lambda k: [hills, coast, np.exp(-((s.mountain - 0.3) ** 2) / 0.02), 1 - s.urban][
                 k % 4
             ],
@@ -289,7 +295,7 @@ class Planner:
         self._place(
             "sports ground",
             land & (s.mountain < 0.4),
-            (260, 620),
+            (330, 700),
             shape=(0.5, 0.5),
             liking=lambda _: edge**2,
             apart=4000,
@@ -332,21 +338,9 @@ class Planner:
         if "highway" not in self.left_out:
             price = cost + 3 * s.urban
             for k in range(max(2, round(rows * cols / 17000))):
-                side = k % 2
-                start = (
-                    np.array([0.0, rng.uniform(0, rows)])
-                    if side
-                    else np.array([rng.uniform(0, cols), 0.0])
-                ) * CELL
-                line_of = np.arange(rows if side else cols)
-                across = np.zeros_like(taken)
-                centre = rng.uniform(0.15, 0.85) * len(line_of)
-                band = np.abs(line_of - centre) < len(line_of) * 0.15
-                if side:
-                    across[band, -1] = True
-                else:
-                    across[-1, band] = True
-                self.plan.highways.append(s.route(price, start, across, smooth=500))
+                line = self._across(price, k % 2 == 0)
+                if len(line):
+                    self.plan.highways.append(line)
         stations = [site for name, site, _ in self.plan.placed if name == "railway station"]
         sizes = [size for name, _, size in self.plan.placed if name == "railway station"]
         ends: list[npt.NDArray[Any]] = []
@@ -372,3 +366,26 @@ class Planner:
                 there: Bools = np.zeros_like(taken)
                 there[s.cells(towns[j])] = True
                 self.plan.roads.append(s.route(cost, towns[i], there, smooth=180))
+
+    def _across(self, cost: npt.NDArray[Any], upright: bool) -> Line:
+        """A way over land between two opposite edges, or from one to the next, of the world."""
+        s = self.sketch
+        edges = []
+        for window in (np.s_[0], np.s_[-1]) if upright else (np.s_[:, 0], np.s_[:, -1]):
+            edge: Bools = np.zeros_like(s.taken)
+            edge[window] = True
+            edges.append(edge & (s.shore > 300) & (s.mountain < 0.9))
+        if not edges[0].any() or not edges[1].any():
+            land = edges[0] | edges[1]
+            side: Bools = np.zeros_like(s.taken)
+            side[(np.s_[:, 0] if self.rng.random() < 0.5 else np.s_[:, -1]) if upright else 0] = (
+                True
+            )
+            edges = [land, side & (s.shore > 300)]
+        starts, ends = (np.argwhere(edge) for edge in edges)
+        if len(starts) == 0 or len(ends) == 0:
+            return np.empty((0, 2))
+        row, col = starts[int(self.rng.integers(len(starts)))]
+        goal: Bools = np.zeros_like(s.taken)
+        goal[tuple(ends[int(self.rng.integers(len(ends)))])] = True
+        return s.route(cost, np.array([col + 0.5, row + 0.5]) * CELL, goal, smooth=500)

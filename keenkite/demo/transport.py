@@ -94,10 +94,10 @@ def station(ground: Ground, site: Site, length: float, rng: np.random.Generator)
     """A station with its fan of tracks, long platform roofs and the big houses round it."""
     c = Canvas(ground, site, length * 0.55 + 250, rng)
     half = length / 2
-    tracks = int(rng.integers(9, 20))
+    tracks = int(rng.integers(12, 27))
     pitch = rng.uniform(6.5, 8.5)
     wide = tracks * pitch / 2
-    ballast = c.material((1050, 940, 850), vary=0.1, grain=0.05, mottle=0.08)
+    ballast = c.material((980, 830, 730), vary=0.1, grain=0.05, mottle=0.08)
     rail = c.material((620, 570, 540), vary=0.1)
     gravel = c.material((1350, 1260, 1150), grain=0.06)
     # Big houses and a square in front of the station: what tells it from a mere yard.
@@ -142,13 +142,13 @@ def station(ground: Ground, site: Site, length: float, rng: np.random.Generator)
         c.material((1150, 1350, 1450)),
     ]
     count = int(rng.integers(2, max(3, tracks // 3)))
-    reach = rng.uniform(110, 210)
+    reach = rng.uniform(120, 240)
     shift = rng.uniform(-0.15, 0.15) * half
     yard = rng.random() < 0.6
     for k in range(count):
         y = -wide + (k + 0.5) * (2 * wide * (0.6 if yard else 1)) / count
-        c.rect(shift - reach, y - 4.5, shift + reach, y + 4.5, platform)
-        c.rect(shift - reach * 0.85, y - 4, shift + reach * 0.85, y + 4, roofs[int(rng.choice(3))])
+        c.rect(shift - reach, y - 6.5, shift + reach, y + 6.5, platform)
+        c.rect(shift - reach * 0.85, y - 6, shift + reach * 0.85, y + 6, roofs[int(rng.choice(3))])
     train = [
         c.material((3000, 3000, 3050)),
         c.material((1100, 1400, 2000)),
@@ -157,7 +157,7 @@ def station(ground: Ground, site: Site, length: float, rng: np.random.Generator)
     for _ in range(int(rng.integers(4, 10))):
         y = (int(rng.integers(tracks)) + 0.5) * pitch - wide
         x = rng.uniform(-0.5, 0.4) * half
-        c.line([(x, y), (x + rng.uniform(120, 260), y)], 3.5, train[int(rng.choice(3))])
+        c.line([(x, y), (x + rng.uniform(120, 260), y)], 4.5, train[int(rng.choice(3))])
     # The station hall bridges the tracks.
     c.rect(shift - 28, -wide - 22, shift + 28, wide + 22, c.material((2300, 2280, 2250), vary=0.15))
     c.rect(shift - 70, wide + 14, shift + 70, wide + 62, plaza)
@@ -178,7 +178,15 @@ def harbour(ground: Ground, site: Site, size: float, rng: np.random.Generator) -
     """Quays, piers, basins, breakwaters and ships; the local y axis points out to sea."""
     c = Canvas(ground, site, size * 1.25, rng)
     half = size / 2
-    water = c.material((230, 380, 430), grain=0.03, scl=6, bits=("sea",))
+    # The basin is dredged out of the sea that is there: the same colour, a little calmer.
+    off_x, off_y = (c.world([(0, size * 0.6)])[0] / 10).astype(int)
+    row = int(np.clip(off_y, 5, ground.shape[0] - 6))
+    col = int(np.clip(off_x, 5, ground.shape[1] - 6))
+    nearby = ground.reflectance[row - 5 : row + 6, col - 5 : col + 6]
+    at_sea = ground.scl[row - 5 : row + 6, col - 5 : col + 6] == 6
+    tone = nearby[at_sea].mean(0) if at_sea.any() else np.array([230.0, 380.0, 430.0])
+    colour = (float(tone[0]), float(tone[1]), float(tone[2]))
+    water = c.material(colour, vary=0.02, grain=0.025, scl=6, bits=("sea",))
     quay = c.material(CONCRETE, vary=0.08, grain=0.05, mottle=0.07)
     rock = c.material((1500, 1480, 1430), grain=0.08)
     hulls = [

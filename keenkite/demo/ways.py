@@ -49,7 +49,8 @@ def draw_rivers(
         if n < 8:
             continue
         width = np.linspace(first, last, n)
-        sway = np.interp(np.arange(n), np.arange(0, n + 12, 12), rng.normal(0, 1, n // 12 + 2))
+        knots = np.arange(0, n + 12, 12)
+        sway = np.interp(np.arange(n), knots, rng.normal(0, 1, len(knots)))
         bed = width * 1.9
         thread = offset_line(line, np.clip(sway, -1.2, 1.2) * width * 0.3)
         strands.append((line, bed, thread, width))

@@ -166,10 +166,23 @@ def dam(ground: Ground, valley: Valley, rng: np.random.Generator) -> None:
     c.paste()
 
 
+def _lake_edge(rng: np.random.Generator, size: float) -> npt.NDArray[np.float64]:
+    """Round, long or bent: one to three blobs grown together."""
+    parts = [Polygon(blob(rng, size * 0.36, rough=0.2, stretch=rng.uniform(1, 1.45))).buffer(0)]
+    for _ in range(int(rng.integers(0, 3))):
+        shift = size * 0.27 * np.array([np.cos(a := rng.uniform(0, 6.3)), np.sin(a)])
+        part = blob(rng, size * rng.uniform(0.16, 0.28), rough=0.25) + shift
+        parts.append(Polygon(part).buffer(0))
+    whole = unary_union(parts).buffer(size * 0.06).buffer(-size * 0.05)
+    if not isinstance(whole, Polygon):
+        whole = max(whole.geoms, key=lambda part: part.area)
+    return np.asarray(whole.exterior.simplify(4).coords)
+
+
 def lake(ground: Ground, site: Site, size: float, rng: np.random.Generator) -> None:
     """A rounded natural lake with reeds or a beach; size in metres across."""
     c = Canvas(ground, site, size * 1.1, rng)
-    edge = blob(rng, size / 2, rough=0.13, stretch=rng.uniform(1, 1.3))
+    edge = _lake_edge(rng, size)
     outer = Polygon(edge).buffer(0)
     tone: Colour = [(180, 290, 380), (280, 420, 380), (430, 560, 430), (130, 210, 280)][
         int(rng.choice(4))
@@ -196,11 +209,27 @@ def lake(ground: Ground, site: Site, size: float, rng: np.random.Generator) -> N
     c.paste()
 
 
+def _solar_edge(rng: np.random.Generator, size: float, stretch: float) -> npt.NDArray[np.float64]:
+    """Fitted to a hill, or made of the fields it stands on."""
+    if rng.random() < 0.35:
+        return blob(rng, size / 2, rough=0.18, stretch=stretch)
+    whole = Polygon()
+    for _ in range(int(rng.integers(1, 5))):
+        w, h = rng.uniform(0.28, 0.5, 2) * size
+        x, y = rng.uniform(-0.5, 0.5, 2) * (size - 1.6 * np.array([w, h])) * 0.7
+        whole = whole.union(
+            Polygon([(x - w, y - h), (x + w, y - h), (x + w, y + h), (x - w, y + h)])
+        )
+    lean = rng.normal(0, 0.18)
+    corners = np.asarray(whole.buffer(5, join_style="mitre").exterior.coords) * 0.8
+    return np.column_stack([corners[:, 0] + lean * corners[:, 1], corners[:, 1]])
+
+
 def solar_farm(ground: Ground, site: Site, size: float, rng: np.random.Generator) -> None:
     """Blocks of dark blue panel rows with tracks between them; size in metres across."""
     c = Canvas(ground, site, size * 0.85, rng)
     stretch = rng.uniform(1, 1.25)
-    edge = blob(rng, size / 2, rough=0.18, stretch=stretch)
+    edge = _solar_edge(rng, size, stretch)
     outer = Polygon(edge).buffer(0)
     base = c.material(
         [(1150, 1080, 880), (820, 950, 620), (1450, 1300, 1050)][int(rng.choice(3))], mottle=0.1
