@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from bisect import bisect_left
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,7 +28,8 @@ Precision = Literal["auto", "fp32", "fp16", "bf16"]
 TILE = 224  # pixels, the side of a tile and of the images every supported model takes
 MAX_TEXT = 10_000  # characters; a concept is a few words, and tokenizing is not free
 _BATCH = {"cpu": 32, "mps": 64, "cuda": 256}
-_CACHED_TEXTS = 4096
+_TEXT_BATCH = 64
+_REMEMBERED_TEXTS = 4096  # background and repeated queries; 2 KB each at 512 numbers
 
 
 class Encoder(Protocol):
@@ -75,13 +76,15 @@ class ClipEncoder:
         self._model: Any = model.to(device=device, dtype=dtype)
         self._device = device
         self._dtype = dtype
+        # Only the memory of texts is guarded: a forward pass changes nothing, and a query must
+        # not wait for a batch of tiles.
         self._lock = threading.Lock()
         text_config = config["text_cfg"]
         self._context: int = text_config.get("context_length", 77)
         self._tokenizer = SimpleTokenizer(
             context_length=self._context, **text_config.get("tokenizer_kwargs", {})
         )
-        self._text_cache: OrderedDict[str, Vectors] = OrderedDict()
+        self._texts: OrderedDict[str, Vectors] = OrderedDict()
         # (pixel / 255 - mean) / std as one multiplication and one addition.
         std = torch.tensor(record.std, device=device).view(3, 1, 1)
         self._scale = 1 / (255 * std)
@@ -121,7 +124,7 @@ class ClipEncoder:
         found = models.find_record(str(name))
         if isinstance(found, models.ModelRecord):
             if weights is not None:
-                path = Path(weights)
+                path = Path(weights).expanduser()
             elif isinstance(found.source, Path):
                 path = found.source
             else:
@@ -168,16 +171,21 @@ class ClipEncoder:
                     f"Describe what to look for in a few words."
                 )
         with self._lock:
-            new = [text for text in dict.fromkeys(texts) if text not in self._text_cache]
-            for start in range(0, len(new), 256):
-                batch = new[start : start + 256]
-                self._text_cache.update(zip(batch, self._encode_new_texts(batch), strict=True))
-            vectors = [self._text_cache[text] for text in texts]
-            for text in texts:
-                self._text_cache.move_to_end(text)
-            while len(self._text_cache) > _CACHED_TEXTS:
-                self._text_cache.popitem(last=False)
-        return np.stack(vectors) if vectors else np.zeros((0, self.dim), np.float32)
+            known = {text: self._texts[text] for text in set(texts) & self._texts.keys()}
+        # Texts of like length together: a batch costs what its longest does.
+        new = sorted((text for text in set(texts) if text not in known), key=len)
+        for start in range(0, len(new), _TEXT_BATCH):
+            batch = new[start : start + _TEXT_BATCH]
+            known.update(zip(batch, self._encode_new_texts(batch), strict=True))
+        with self._lock:
+            for text, vector in known.items():
+                self._texts[text] = vector
+                self._texts.move_to_end(text)
+            while len(self._texts) > _REMEMBERED_TEXTS:
+                self._texts.popitem(last=False)
+        if not known:
+            return np.zeros((0, self.dim), np.float32)
+        return np.stack([known[text] for text in texts])
 
     def patch_features(self, rgb: Rgb) -> Vectors:
         """ClearCLIP features: uint8 (n, 224, 224, 3) -> float32 (n, rows, cols, dim), unit norm.
@@ -215,7 +223,7 @@ class ClipEncoder:
             return [out[:0] for out in self._run(np.zeros((1, TILE, TILE, 3), np.uint8), forward)]
         size = _BATCH[self._device.type]
         batches: list[list[Vectors]] = []
-        with self._lock, torch.inference_mode():
+        with torch.inference_mode():
             for start in range(0, len(rgb), size):
                 # A copy: torch warns of arrays it may not write to.
                 pixels = torch.from_numpy(rgb[start : start + size].copy()).to(self._device)
@@ -233,20 +241,23 @@ class ClipEncoder:
     def _cut(self, text: str) -> str:
         """The text's first words that fit the model; the text itself where it fits."""
 
-        def fits(words: list[str]) -> bool:
-            tokens: list[int] = self._tokenizer.encode(" ".join(words))
-            return len(tokens) + 2 <= self._context  # + start and end
+        def count(words: list[str]) -> int:
+            return len(self._tokenizer.encode(" ".join(words)))
 
+        room = self._context - 2  # a start and an end token
         words = text.split()
-        if fits(words):
+        total = count(words)
+        if total == 0:
+            raise InputError(f"The text {text!r} holds nothing to read. Describe it in words.")
+        if total <= room:
             return text
-        # One more word never makes fewer tokens. The first stays: the tokenizer cuts that itself.
-        kept = bisect_left(range(2, len(words)), True, key=lambda n: not fits(words[:n])) + 1
+        # The first word stays however long it is; the tokenizer then cuts within it.
+        kept = bisect_right(range(2, len(words)), room, key=lambda n: count(words[:n])) + 1
         logger.warning(
-            "The text is cut after %d of %d words, as the model reads %d tokens: %.60s…",
+            "The model reads %d tokens: of this text only the first %d of %d words count: %.60s…",
+            self._context,
             kept,
             len(words),
-            self._context,
             text,
         )
         return " ".join(words[:kept])

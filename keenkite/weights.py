@@ -75,7 +75,7 @@ def fetch(
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file or of a PyTorch checkpoint, memory-mapped if possible.
+    """The tensors of a .safetensors file or of a PyTorch checkpoint, in memory.
 
     Training checkpoints are unpacked: {"state_dict": …}, and keys that start with "module.".
 
@@ -94,7 +94,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path} {what}. Fetch the file itself, not its page.")
     if start.startswith(b"PK") and not zipfile.is_zipfile(path):
         raise ModelError(f"{path} is cut short: its end is missing. {_FETCH_AGAIN}")
-    loaded = _read_safetensors(path) if _is_safetensors(start) else _read_torch(path, start)
+    loaded = _read_safetensors(path) if _is_safetensors(start) else _read_torch(path)
     if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
         loaded = loaded["state_dict"]
     if not isinstance(loaded, Mapping) or not loaded:
@@ -182,17 +182,17 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        return load_file(path)
+        # Copied: these tensors are the mapped file, which somebody may overwrite.
+        return {key: tensor.clone() for key, tensor in load_file(path).items()}
     except (SafetensorError, OSError) as error:
         raise ModelError(
             f"{path} is damaged or cut short: safetensors says {error}. {_FETCH_AGAIN}"
         ) from error
 
 
-def _read_torch(path: Path, start: bytes) -> Any:
+def _read_torch(path: Path) -> Any:
     try:
-        # Only the zip format, PyTorch's since 1.6, can be mapped.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=start.startswith(b"PK"))
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         logger.debug("%s: %s", path, error)
         raise ModelError(
