@@ -1,0 +1,93 @@
+"""What the stages hand on: a scene of the catalog, a window of its pixels, a strip as it was read.
+
+Plain facts without work of their own, so every stage can import them and none imports another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date as Date
+from datetime import datetime as DateTime
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+PIXEL = 10.0
+"""Metres: the side of every pixel once a scene is read, whatever its files hold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """One Sentinel-2 L2A acquisition of one grid tile, and where its pixels are."""
+
+    id: str
+    """Of the STAC item."""
+    collection: str
+    """Of the STAC item."""
+    epsg: int
+    """The UTM zone its pixels are in."""
+    west: float
+    """Easting of the left edge of its first pixel, metres."""
+    north: float
+    """Northing of the upper edge of its first pixel, metres."""
+    width: int
+    """Columns of 10 m."""
+    height: int
+    """Rows of 10 m."""
+    datetime: DateTime
+    """When it was taken; has a time zone, UTC."""
+    platform: str
+    """"S2A", "S2B", "S2C"."""
+    grid_code: str
+    """"54SUE": the MGRS grid tile, without a prefix."""
+    cloud: float
+    """Percentage of it that is cloud, 0-100."""
+    assets: Mapping[str, str]
+    """"red", "green", "blue", "scl" -> a file or an http(s) URL that can be read now."""
+    baseline: str | None = None
+    """Processing baseline, such as "05.10"; None when the item does not say."""
+    boa_offset_applied: bool | None = None
+    """What the item claims: True when the offset is already removed from its numbers."""
+
+    @property
+    def date(self) -> Date:
+        """The day it was taken, UTC."""
+        return self.datetime.date()
+
+    @property
+    def footprint(self) -> shapely.Polygon:
+        """Its rectangle in its UTM zone, metres; parts of it may hold no data."""
+        return shapely.box(
+            self.west,
+            self.north - PIXEL * self.height,
+            self.west + PIXEL * self.width,
+            self.north,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A rectangle of a scene's 10 m pixels; may reach beyond the scene, where there is no data."""
+
+    row: int
+    """First row, from the scene's upper edge."""
+    col: int
+    """First column, from the scene's left edge."""
+    rows: int
+    cols: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strip:
+    """Some whole rows of a window, top to bottom, as `read_strips` yields them."""
+
+    row: int
+    """Row of the scene that is row 0 of the arrays."""
+    col: int
+    """Column of the scene that is column 0 of the arrays."""
+    rgb: NDArray[np.uint8]
+    """(rows, cols, 3) red, green, blue: reflectance 0-3000 as 0-255; 0 where there is no data."""
+    scl: NDArray[np.uint8]
+    """(rows, cols) scene classification, 0 where there is no data."""
