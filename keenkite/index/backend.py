@@ -41,21 +41,26 @@ Links per payload value make building the graph at a million points take hours i
 minutes, and ACORN reaches the same recall without them.
 """
 
-FULL_SCAN_KB = 400_000
-"""Below this much vector data matching a filter, scan the matches and leave the graph alone.
-
-The engine's estimate of how many points a place matches is far too high, so with its default of
-10 MB it walks the graph where it should scan, and misses most of the matches (recall .16-.8).
-"""
-
 HNSW_M, HNSW_EF_CONSTRUCT = 16, 100
 QUANTILE = 0.99
 SEARCH_EF = 256
 OVERSAMPLING = 2.0
 """Candidates per hit taken by their int8 vectors, then scored again by the float32 originals."""
 
-INDEX_FROM_POINTS = 20_000
-"""Points without a graph from which maintenance builds one; fewer are scanned in milliseconds."""
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """What depends on how much data there is; the defaults hold from nothing to millions."""
+
+    full_scan_kb: int = 400_000
+    """With less vector data than this to look at, scan it and leave the graph alone.
+
+    The engine's estimate of how many points a place matches is far too high, so with its default
+    of 10 MB it walks the graph where it should scan, and misses most matches (recall .16-.8).
+    """
+    index_from: int = 20_000
+    """Points without a graph from which maintenance builds one; fewer are scanned in no time."""
+
 
 Progress: TypeAlias = Callable[[str, float], None]
 """Called with a stage ("copying", "optimising", ...) and the seconds since maintenance began."""
@@ -151,8 +156,8 @@ class Backend(Protocol):
     def generation(self) -> str:
         """A text that is another one after every upsert and delete, by whatever process."""
 
-    def records(self, prefix: str) -> dict[str, dict[str, Any]]:
-        """Our own notes whose keys begin with `prefix`."""
+    def records(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Our own notes whose keys begin with `kind` and a slash."""
 
     def read_record(self, key: str) -> dict[str, Any] | None:
         """The note of this key, if any."""

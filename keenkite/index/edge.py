@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from keenkite.errors import TileIndexError
 from keenkite.index import backend as policy
-from keenkite.index.backend import VECTOR, Found, Meta, Progress
+from keenkite.index.backend import VECTOR, Found, Meta, Progress, Tuning
 from keenkite.index.filters import Between, Box, Circle, Condition, During, Inside, OneOf, Shape
 from keenkite.index.folder import Folder
 from keenkite.index.lock import Hold, writing
@@ -37,11 +37,11 @@ BLOCK = 1000
 class EdgeBackend:
     """One folder; see `Backend`."""
 
-    def __init__(self, folder: Folder, meta: Meta, *, wait: float, index_from: int) -> None:
+    def __init__(self, folder: Folder, meta: Meta, *, wait: float, tuning: Tuning) -> None:
         self.meta = meta
         self._folder = folder
         self._wait = wait
-        self._index_from = index_from
+        self._tuning = tuning
         self._shard = SharedShard(folder, create=self._create, wait=wait)
 
     @classmethod
@@ -51,7 +51,7 @@ class EdgeBackend:
         meta: Meta | None,
         *,
         wait: float,
-        index_from: int = policy.INDEX_FROM_POINTS,
+        tuning: Tuning = Tuning(),  # noqa: B008  (frozen)
     ) -> EdgeBackend:
         """Open the index of a folder, or make one of `meta` where there is none.
 
@@ -59,7 +59,7 @@ class EdgeBackend:
             path: the folder, made if it does not exist.
             meta: what a new index is to hold; None opens an existing one only.
             wait: seconds that any operation waits for other processes.
-            index_from: points without a graph from which maintenance builds one.
+            tuning: for tests; it becomes part of a new index.
 
         Raises:
             TileIndexError: the folder holds something else, or is damaged, or has no index.
@@ -83,7 +83,7 @@ class EdgeBackend:
                     found = meta
             finally:
                 hold.release()
-        return cls(folder, found, wait=wait, index_from=index_from)
+        return cls(folder, found, wait=wait, tuning=tuning)
 
     def upsert(self, points: Points) -> None:
         for begin in range(0, len(points.ids), SLICE):
@@ -161,8 +161,8 @@ class EdgeBackend:
     def generation(self) -> str:
         return self._folder.generation()
 
-    def records(self, prefix: str) -> dict[str, dict[str, Any]]:
-        return self._folder.records(prefix)
+    def records(self, kind: str) -> dict[str, dict[str, Any]]:
+        return self._folder.records(kind)
 
     def read_record(self, key: str) -> dict[str, Any] | None:
         return self._folder.read_record(key)
@@ -183,7 +183,7 @@ class EdgeBackend:
     def maintain(self, progress: Progress | None) -> bool:
         with writing(self._folder.path, "maintenance", self._wait, shared=False):
             self._folder.remove_other_shards()
-            if self.unindexed() < self._index_from:
+            if self.unindexed() < self._tuning.index_from:
                 return False
             maintain(self._folder, self._shard, progress)
         return True
@@ -215,10 +215,10 @@ class EdgeBackend:
             hnsw_config=engine.HnswIndexConfig(
                 m=policy.HNSW_M,
                 ef_construct=policy.HNSW_EF_CONSTRUCT,
-                full_scan_threshold=policy.FULL_SCAN_KB,
+                full_scan_threshold=self._tuning.full_scan_kb,
             ),
             optimizers=engine.EdgeOptimizersConfig(
-                indexing_threshold=max(self._index_from * self.meta.dim * 4 // 1024, 1)
+                indexing_threshold=max(self._tuning.index_from * self.meta.dim * 4 // 1024, 1)
             ),
         )
         shard = engine.EdgeShard.create(str(path), config)

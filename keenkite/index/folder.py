@@ -121,12 +121,12 @@ class Folder:
         """
         write_whole(self.path / GENERATION, uuid.uuid4().hex.encode(), durable=False)
 
-    def records(self, prefix: str) -> dict[str, dict[str, Any]]:
-        """Notes whose keys begin with `prefix`."""
+    def records(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Notes whose keys begin with `kind` and a slash."""
         found = {}
         for path in (self.path / RECORDS).glob("*.json"):
             record = _read_record(path)
-            if record is not None and record["key"].startswith(prefix):
+            if record is not None and record["key"].startswith(f"{kind}/"):
                 found[record["key"]] = record["value"]
         return found
 

@@ -112,10 +112,12 @@ def tile_of(payload: Mapping[str, Any], meta: Meta) -> Tile:
 
 
 def _payload(tile: Tile) -> Payload:
+    # Decimals that the engines' JSON gives back to the last bit; full doubles come back changed in
+    # theirs. A centimetre on the ground, and less than a pixel's share.
     return {
         "tile_id": tile.id,
-        "location": {"lon": float(tile.lon), "lat": float(tile.lat)},
-        "bounds": [float(edge) for edge in tile.bounds],
+        "location": {"lon": round(float(tile.lon), 7), "lat": round(float(tile.lat), 7)},
+        "bounds": [round(float(edge), 7) for edge in tile.bounds],
         "datetime": tile.datetime.isoformat(),
         "scene_id": tile.scene_id,
         "collection": tile.collection,
@@ -123,7 +125,7 @@ def _payload(tile: Tile) -> Payload:
         "epsg": int(tile.epsg),
         "column": int(tile.column),
         "row": int(tile.row),
-        **{name: float(getattr(tile, name)) for name in FRACTIONS},
+        **{name: round(float(getattr(tile, name)), 6) for name in FRACTIONS},
     }
 
 

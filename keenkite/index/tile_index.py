@@ -17,6 +17,7 @@ from keenkite.index.edge import EdgeBackend
 from keenkite.index.filters import Filters
 from keenkite.index.points import checked_points, checked_query, point_id, tile_of
 from keenkite.index.region import FIELDS, Region, summarise
+from keenkite.index.remote import RemoteBackend
 from keenkite.index.statistics import Statistics
 from keenkite.tiling import Tile
 
@@ -29,7 +30,7 @@ GRID = (224, 112)
 WAIT = 30.0
 """Seconds to wait for other processes that use the same folder."""
 
-COMPLETE = "complete/"
+COMPLETE = "complete"
 STATISTICS = "cache/statistics"
 REGIONS = "cache/regions"
 
@@ -93,11 +94,13 @@ class TileIndex:
         if encoder is not None:
             meta = Meta(encoder=encoder.name, dim=encoder.dim, size=grid[0], stride=grid[1])
         backend: Backend
+        folder = None
         if isinstance(location, str) and location.startswith(("http://", "https://")):
-            raise NotImplementedError
-        folder = Path(location).expanduser()
-        backend = EdgeBackend.open(folder, meta, wait=wait)
-        index = cls(backend, location=str(folder), folder=folder)
+            backend = RemoteBackend.open(location, meta, api_key=api_key, timeout=wait)
+        else:
+            folder = Path(location).expanduser()
+            backend = EdgeBackend.open(folder, meta, wait=wait)
+        index = cls(backend, location=str(folder or location), folder=folder)
         if meta is not None and meta != backend.meta:
             index.close()
             raise _mismatch(index.location, backend.meta, meta)
@@ -221,7 +224,7 @@ class TileIndex:
             scenes |= {found.payload["scene_id"] for found in block}
         # The records first: killed in between, a scene is done once too often and never too seldom.
         gone = [key for key, info in self.complete().items() if info.get("scene", key) in scenes]
-        self._backend.delete_records([COMPLETE + key for key in gone])
+        self._backend.delete_records([f"{COMPLETE}/{key}" for key in gone])
         self._backend.delete(conditions)
         return number
 
@@ -253,7 +256,7 @@ class TileIndex:
 
     def is_complete(self, key: str) -> bool:
         """Whether `mark_complete` was called with this key."""
-        return self._backend.read_record(COMPLETE + key) is not None
+        return self._backend.read_record(f"{COMPLETE}/{key}") is not None
 
     def mark_complete(self, key: str, info: dict[str, Any]) -> None:
         """Record that some work is done; what was upserted for it is made durable first.
@@ -264,12 +267,12 @@ class TileIndex:
                 when it has none): deleting a tile of that scene takes the record away.
         """
         self._backend.flush()
-        self._backend.write_record(COMPLETE + key, info)
+        self._backend.write_record(f"{COMPLETE}/{key}", info)
 
     def complete(self) -> dict[str, dict[str, Any]]:
         """All that `mark_complete` recorded: key -> info."""
         records = self._backend.records(COMPLETE)
-        return {key.removeprefix(COMPLETE): info for key, info in records.items()}
+        return {key.removeprefix(f"{COMPLETE}/"): info for key, info in records.items()}
 
     def maintain(self, progress: Progress | None = None) -> bool:
         """Make searches of what was added fast; whether there was enough of it to do anything.
