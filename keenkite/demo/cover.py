@@ -100,12 +100,13 @@ def _hash(a: Ints, b: Ints, c: Ints | int) -> Ints:
 
 
 def _floor(values: npt.NDArray[Any]) -> Ints:
-    return np.floor(values).astype(np.int32)
+    return np.asarray(np.floor(values), dtype=np.int32)
 
 
-def _near(values: npt.NDArray[Any], width: float | Floats) -> Floats:
+def _near(values: npt.NDArray[Any], width: float | npt.NDArray[Any]) -> Floats:
     """How much of a 10 m pixel a strip `width` metres wide round 0 covers."""
-    return np.clip((width - np.abs(values)) / 10 + 0.5, 0, 1).astype(np.float32)
+    cover = np.clip((width - np.abs(values)) / 10 + 0.5, 0, 1)
+    return np.asarray(cover, dtype=np.float32)
 
 
 class CoverPainter:
@@ -260,7 +261,7 @@ class CoverPainter:
         rows = np.nonzero((sand > 0) | (surf > 0))
         a, b = sand[rows][:, None], surf[rows][:, None]
         out[rows] = out[rows] * (1 - a) + tone[rows] * (1 + 0.05 * white[rows])[:, None] * a
-        out[rows] = out[rows] * (1 - b) + np.float32([1900, 1950, 2000]) * b
+        out[rows] = out[rows] * (1 - b) + np.array([1900, 1950, 2000], np.float32) * b
         bare = (sand > 0.5) & (ragged >= 0)
         scl[bare] = 5
         masks[bare] = 0
@@ -311,9 +312,14 @@ class CoverPainter:
         track = _near(ev + tall / 2, 3.5) * ((iv & 3) == 0)
         track = np.maximum(track, _near(eu + wide / 2, 3.5) * ((iu % 5) == 0))
         bank *= 0.55
-        colour = colour * (1 - bank[:, None]) + np.float32([560, 760, 470]) * bank[:, None]
+        colour = (
+            colour * (1 - bank[:, None]) + np.array([560, 760, 470], np.float32) * bank[:, None]
+        )
         track *= 0.6
-        colour = colour * (1 - track[:, None]) + np.float32([1350, 1260, 1080]) * track[:, None]
+        colour = (
+            colour * (1 - track[:, None])
+            + np.array([1350, 1260, 1080], np.float32) * track[:, None]
+        )
         return colour.astype(np.float32), code.astype(np.uint16)
 
     def _houses(self, u: Floats, v: Floats, number: Ints, core: Floats, leafy: Floats) -> Floats:
@@ -339,7 +345,7 @@ class CoverPainter:
         total *= table[number, 7][:, None] * (0.25 * 1.02)
         green = smoothstep(leafy + 0.3 * (1 - core), 0.2, 1.6)[:, None] * 0.4
         return np.asarray(
-            total * (1 - green) + np.float32([430, 620, 370]) * green, dtype=np.float32
+            total * (1 - green) + np.array([430, 620, 370], np.float32) * green, dtype=np.float32
         )
 
     def _factories(self, u: Floats, v: Floats, number: Ints) -> Floats:

@@ -1,7 +1,7 @@
-"""Mosaics of real Sentinel-2 chips (EuroSAT, P. Helber, MIT): the real pixels keenkite-tiny learns from.
+"""Mosaics of real Sentinel-2 chips (EuroSAT, P. Helber, MIT): what keenkite-tiny learns from.
 
-A chip is 64×64 px at 10 m of one land-cover class, so a 224 px tile is a mosaic of 16 chips,
-cut out of their 4×4 grid of 256 px. The folder or zip is the user's own; nothing of it is kept here.
+A chip is 64×64 px at 10 m of one land-cover class, so a 224 px tile is a mosaic of 16 chips, cut
+out of their 4×4 grid of 256 px. The folder or zip is the user's own; nothing of it is kept here.
 """
 
 import io
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import InputError
+from keenkite.errors import InputError
 
 CLASSES: dict[str, tuple[str, ...]] = {
     "AnnualCrop": ("annual crop", "crop field"),
@@ -106,7 +106,7 @@ def mosaic(
             number = chosen[int(column >= split) % len(chosen)]
             members = np.flatnonzero(chips.classes == number)
             chip = chips.pixels[rng.choice(members)]
-            chip = np.rot90(chip, rng.integers(4))
+            chip = np.rot90(chip, int(rng.integers(4)))
             place = np.s_[row * CHIP : (row + 1) * CHIP, column * CHIP : (column + 1) * CHIP]
             rgb[place] = chip[::-1] if rng.integers(2) else chip
             label[place] = number

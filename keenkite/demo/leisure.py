@@ -65,7 +65,7 @@ def golf_course(ground: Ground, site: Site, size: float, rng: np.random.Generato
         widths = width * (1 + 0.25 * np.sin(np.linspace(0, rng.uniform(5, 11), len(axis))))
         for (x, y), w in zip(axis[4:], widths[4:], strict=True):
             c.disc(float(x), float(y), float(w) / 2, fairway)
-        c.disc(*map(float, axis[0]), 9, green)
+        c.disc(float(axis[0, 0]), float(axis[0, 1]), 9, green)
         end = axis[-1]
         c.polygon(blob(rng, rng.uniform(13, 18), rough=0.15) + end, green)
         for _ in range(int(rng.integers(2, 5))):
@@ -125,7 +125,7 @@ def park(ground: Ground, site: Site, size: float, rng: np.random.Generator) -> N
         c.line(np.asarray(rim.exterior.coords), 6, path)
     for _ in range(int(rng.integers(3, 6))):
         a, b = edge[rng.integers(0, len(edge), 2)]
-        c.line(curve([a, rng.normal(0, size / 5, 2), rng.normal(0, size / 5, 2), b]), 5, path)
+        c.line(curve(np.stack([a, *rng.normal(0, size / 5, (2, 2)), b])), 5, path)
     x, y = rng.normal(0, size / 5, 2)
     c.disc(x, y, rng.uniform(14, 26), c.material((1750, 1650, 1450)))
     for _ in range(int(rng.integers(1, 4))):
@@ -185,13 +185,13 @@ def sports_ground(ground: Ground, site: Site, size: float, rng: np.random.Genera
     c.polygon(edge, trees)
     c.rect(-w + 12, -h + 12, w - 12, h - 12, base)
     c.line([(-w, 0), (w, 0)], 9, c.material(ASPHALT))
+    c.scatter(edge, int(w * h / 900), (4, 11), trees)
     things = ["track", *rng.choice(["diamond", "pitch", "courts", "parking", "hall"], 12)]
     if size > 420:
         things.insert(1, "diamond")
         things.insert(2, "pitch")
     if size > 520 and rng.random() < 0.6:
         things.insert(1, "track")
-    cells = [(0, 0)] if size < 240 else []
     nx, ny = max(1, int((2 * w - 20) // 195)), max(1, int((2 * h - 20) // 150))
     cells = [
         ((i + 0.5) / nx * (2 * w - 20) - w + 10, (j + 0.5) / ny * (2 * h - 20) - h + 10)
@@ -200,7 +200,7 @@ def sports_ground(ground: Ground, site: Site, size: float, rng: np.random.Genera
     ]
     for k, pick in enumerate(rng.permutation(len(cells))):
         x, y = cells[int(pick)]
-        kind = things[k % len(things)]
+        kind = str(things[k % len(things)])
         if kind == "track":
             _track(c, x, y, rng)
         elif kind == "diamond":

@@ -195,7 +195,8 @@ class Planner:
             if site is None:
                 continue
             # Walk to the water's edge and look out to sea.
-            down, right = np.gradient(self.terrain.shore)
+            slopes: Any = np.gradient(self.terrain.shore)
+            down, right = slopes
             x, y = site.x, site.y
             for _ in range(12):
                 r = int(np.clip(y / 40, 0, down.shape[0] - 1))

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .concepts import BIT, NAMES
-from .eurosat import CLASSES, Chips, mosaic
-from .vocabulary import EUROSAT_LABELS, LABELS, MAY_BE
-from .world import World
+from keenkite.demo.concepts import BIT, NAMES
+from keenkite.demo.eurosat import CLASSES, Chips, mosaic
+from keenkite.demo.vocabulary import EUROSAT_LABELS, LABELS, MAY_BE
+from keenkite.demo.world import World
 
 PATCH = 16
 UNKNOWN, PRESENT = -1, 1
@@ -49,7 +49,7 @@ def world_sample(world: World, rng: np.random.Generator, size: int) -> Sample:
     Things are chosen so that each kind comes equally often, however many there are of it.
     """
     rows, columns = world.shape
-    row, column = rng.integers(0, rows - size), rng.integers(0, columns - size)
+    row, column = int(rng.integers(0, rows - size)), int(rng.integers(0, columns - size))
     if world.features and rng.random() < CENTRED:
         kind = rng.choice(sorted({feature.concept for feature in world.features}))
         outlines = [f.polygon for f in world.features if f.concept == kind]
@@ -58,7 +58,7 @@ def world_sample(world: World, rng: np.random.Generator, size: int) -> Sample:
         row = int(np.clip((world.north - middle.y) / 10 - size / 2 + shift[0], 0, rows - size))
         column = int(np.clip((middle.x - world.west) / 10 - size / 2 + shift[1], 0, columns - size))
     place = np.s_[row : row + size, column : column + size]
-    state = world.present(int(row), int(column), size)
+    state = world.present(row, column, size)
     whole = np.zeros(len(LABELS), np.int8)
     whole[: len(NAMES)] = [state[name] for name in NAMES]
     side = size // PATCH
@@ -126,7 +126,7 @@ def recolour(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uin
 def turn(sample: Sample, rng: np.random.Generator) -> Sample:
     """Turned by a multiple of 90° and perhaps mirrored: from above, no side is up."""
     turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
-    rgb, patches = (np.rot90(array, turns) for array in (sample.rgb, sample.patches))
+    rgb, patches = np.rot90(sample.rgb, turns), np.rot90(sample.patches, turns)
     if mirror:
         rgb, patches = rgb[:, ::-1], patches[:, ::-1]
     return Sample(rgb=rgb, whole=sample.whole, patches=patches)

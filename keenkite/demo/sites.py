@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ class Sketch:
         self.mountain = terrain.mountain[::_EVERY, ::_EVERY]
         self.height = terrain.height[::_EVERY, ::_EVERY]
         self.urban = urban[::_EVERY, ::_EVERY]
+        self.industry = np.zeros_like(self.urban)
         self.taken: Bools = np.zeros(self.shore.shape, bool)
         self._found: dict[str, list[Site]] = {}
 
@@ -44,7 +46,7 @@ class Sketch:
         steps = np.concatenate(
             [
                 np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / CELL * 2)))
-                for a, b in zip(xy[:-1], xy[1:], strict=True)
+                for a, b in itertools.pairwise(xy)
             ]
             or [xy]
         )

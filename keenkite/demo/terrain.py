@@ -107,4 +107,4 @@ def shade(height: Floats, cell: float, *, sun_azimuth: float = 140, sun_up: floa
     azimuth, up = np.radians(sun_azimuth), np.radians(sun_up)
     east, south, top = np.sin(azimuth) * np.cos(up), -np.cos(azimuth) * np.cos(up), np.sin(up)
     light = (top - right * east - down * south) / np.sqrt(1 + right**2 + down**2)
-    return np.clip(light / top, 0.3, 1.5).astype(np.float32)
+    return np.asarray(np.clip(light / top, 0.3, 1.5), np.float32)

@@ -13,11 +13,11 @@ machine and the same versions differ only by the rounding of threads.
 import argparse
 import itertools
 import json
-import logging
 import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,12 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from ..clearclip import last_block
-from .eurosat import load_chips
-from .samples import Batch, Source, batches, chip_sample, world_sample
-from .vocabulary import PHRASES, TEMPLATES
-from .world import World, draw_world
-
-logger = logging.getLogger(__name__)
+from keenkite.clearclip import last_block
+from keenkite.demo.eurosat import load_chips
+from keenkite.demo.samples import Batch, Source, batches, chip_sample, world_sample
+from keenkite.demo.vocabulary import PHRASES, TEMPLATES
+from keenkite.demo.world import World, draw_world
+from keenkite.encoder import encode_tokens
 
 CONFIG: dict[str, Any] = {
     "embed_dim": 128,
@@ -65,8 +64,8 @@ TRAINING_SEEDS = range(1_000_000, 1_001_000)
 """No world that is shipped, tested or measured has one of these."""
 
 PHASES = (
-    Phase(size=112, count=96, steps=1800, rate=1.5e-3),
-    Phase(size=224, count=48, steps=1000, rate=1e-3),
+    Phase(size=112, count=64, steps=2000, rate=1.5e-3),
+    Phase(size=224, count=32, steps=800, rate=2e-3),
 )
 
 MODEL_FOLDER = Path(__file__).parent / "model"
@@ -102,19 +101,6 @@ def forward(
     whole = visual.ln_post(last(x)[:, 0]) @ visual.proj
     patches = visual.ln_post(last_block(last, x)[:, 1:]) @ visual.proj
     return F.normalize(whole, dim=-1), F.normalize(patches, dim=-1)
-
-
-def encode_phrases(model: open_clip.CLIP, tokens: torch.Tensor) -> torch.Tensor:
-    """Unit vectors (n, dim) of tokenised phrases (n, 77), computed up to the longest one's end.
-
-    The text tower is causal, so what follows the end token changes nothing.
-    """
-    end = tokens.argmax(dim=-1)
-    length = int(end.max()) + 1
-    x = model.token_embedding(tokens[:, :length]) + model.positional_embedding[:length]
-    x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
-    x = model.ln_final(x)[torch.arange(len(x)), end] @ model.text_projection
-    return F.normalize(x, dim=-1)
 
 
 def say(rng: np.random.Generator) -> list[str]:
@@ -154,7 +140,7 @@ def loss_of(
     model: open_clip.CLIP, batch: Batch, tokens: torch.Tensor, corner: tuple[int, int]
 ) -> torch.Tensor:
     """Tiles and patches against all labels."""
-    texts = encode_phrases(model, tokens)
+    texts = F.normalize(encode_tokens(model, tokens), dim=-1)
     mean, std = (
         torch.tensor(values).view(1, 3, 1, 1)
         for values in (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
@@ -178,52 +164,75 @@ def loss_of(
     )
 
 
-def make_model(seed: int) -> open_clip.CLIP:
-    """The untrained model; the patch embedding starts as a cosine basis, smooth and orthogonal."""
-    torch.manual_seed(seed)
-    model = open_clip.CLIP(**CONFIG, init_logit_scale=math.log(10), init_logit_bias=-2.0)
-    return model
-
-
 def train(
-    source: Callable[[Phase], Iterator[Batch]], *, seed: int, phases: Sequence[Phase]
+    stream: Callable[[Phase, int], Iterator[Batch]],
+    *,
+    seed: int,
+    phases: Sequence[Phase],
+    checkpoint: Path,
 ) -> open_clip.CLIP:
-    """Train from scratch; the weights returned are the moving average of the last ones."""
-    model = make_model(seed).train()
+    """Train from scratch, or on from the checkpoint of a run that was stopped.
+
+    Args:
+        stream: Batches of a phase from one of its steps on.
+        seed: Of the weights, the phrases and the windows' places.
+        phases: In order.
+        checkpoint: Written every 100 steps.
+
+    Returns:
+        The moving average of the weights.
+    """
+    torch.manual_seed(seed)
+    model = open_clip.CLIP(**CONFIG, init_logit_scale=math.log(10), init_logit_bias=-2.0).train()
     tokenize = open_clip.get_tokenizer("ViT-B-32")
-    rng = np.random.default_rng(seed)
-    decay = [p for p in model.parameters() if p.dim() >= 2]
-    rest = [p for p in model.parameters() if p.dim() < 2]
+    matrices = [p for p in model.parameters() if p.dim() >= 2]
+    others = [p for p in model.parameters() if p.dim() < 2]
     optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}],
-        lr=1e-3, betas=(0.9, 0.98),
-    )  # fmt: skip
-    average = torch.optim.swa_utils.AveragedModel(
-        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995)
+        [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}],
+        betas=(0.9, 0.98),
     )
+    average = torch.optim.swa_utils.AveragedModel(
+        model,
+        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995),  # type: ignore[no-untyped-call]
+    )
+    parts = {"model": model, "optimizer": optimizer, "average": average}
+    step = 0
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True)
+        step = saved["step"]
+        for name, part in parts.items():
+            part.load_state_dict(saved[name])
     total = sum(phase.steps for phase in phases)
-    begin, step = time.monotonic(), 0
+    begin, first_step, phase_begin = time.monotonic(), step, 0
     for phase in phases:
-        side = phase.size // 16
-        for batch in itertools.islice(source(phase), phase.steps):
-            rate = phase.rate * min(1.0, (step + 1) / 100) * _fade(step / total)
+        side, left = phase.size // 16, phase_begin + phase.steps - step
+        phase_begin += phase.steps
+        if left <= 0:
+            continue
+        for batch in itertools.islice(stream(phase, step), left):
+            rng = np.random.default_rng([seed, step])
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = phase.rate * min(1.0, (step + 1) / 100) * _fade(step / total)
             row, column = rng.integers(0, GRID - side + 1, 2)
             loss = loss_of(model, batch, tokenize(say(rng)), (int(row), int(column)))
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             average.update_parameters(model)
             step += 1
             if step % 20 == 0:
-                spent = time.monotonic() - begin
+                spent = (time.monotonic() - begin) / 60
+                more = spent / (step - first_step) * (total - step)
                 print(
-                    f"step {step}/{total}  loss {loss.item():.3f}  "
-                    f"{spent / 60:.1f} min, about {spent / step * (total - step) / 60:.0f} to go",
-                    file=sys.stderr, flush=True,
-                )  # fmt: skip
+                    f"step {step} of {total}, loss {loss.item():.3f}, {spent:.1f} minutes, "
+                    f"about {more:.0f} left",
+                    file=sys.stderr,
+                    flush=True,
+                )
+            if step % 100 == 0:
+                saved = {name: part.state_dict() for name, part in parts.items()}
+                torch.save({"step": step} | saved, checkpoint)
     trained: open_clip.CLIP = average.module
     return trained.eval()
 
@@ -231,23 +240,20 @@ def train(
 class _Stream(torch.utils.data.IterableDataset[Batch]):
     """The batches of one phase, made in a worker process beside the training."""
 
-    def __init__(self, sources: Sequence[Source], seed: int, phase: Phase) -> None:
+    def __init__(self, sources: Sequence[Source], seed: Sequence[int], phase: Phase) -> None:
         self._sources, self._seed, self._phase = sources, seed, phase
 
     def __iter__(self) -> Iterator[Batch]:
-        rng = np.random.default_rng([self._seed, self._phase.size])
+        rng = np.random.default_rng(self._seed)
         return batches(self._sources, rng, size=self._phase.size, count=self._phase.count)
 
 
-def draw_training_worlds(count: int) -> list[World]:
-    """Small worlds, each with two of every thing, half of them as seen on another date."""
-    worlds = []
-    for number in range(count):
-        world = draw_world(TRAINING_SEEDS[number], size_km=(18, 18), per_concept=2)
-        if number % 2:
-            world = replace(world, reflectance=world.observe(number % 5))
-        worlds.append(world)
-    return worlds
+def draw_training_world(number: int) -> World:
+    """A small world with two of every thing; every other one as seen on another date."""
+    world = draw_world(TRAINING_SEEDS[number], size_km=(18, 18), per_concept=2)
+    if number % 2:
+        world = replace(world, reflectance=world.observe(1 + number % 4))
+    return world
 
 
 def export(model: open_clip.CLIP, folder: Path) -> None:
@@ -268,7 +274,8 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="fewer or more steps")
     arguments = parser.parse_args()
     print(f"drawing {arguments.worlds} worlds", file=sys.stderr)
-    worlds = draw_training_worlds(arguments.worlds)
+    with ProcessPoolExecutor() as pool:
+        worlds = list(pool.map(draw_training_world, range(arguments.worlds)))
     sources: list[Source] = [
         lambda rng, size: world_sample(worlds[rng.integers(len(worlds))], rng, size)
     ] * 3
@@ -276,12 +283,16 @@ def main() -> None:
         chips, _ = load_chips(arguments.eurosat)
         sources.append(lambda rng, size: chip_sample(chips, rng, size))
 
-    def stream(phase: Phase) -> Iterator[Batch]:
-        data = _Stream(sources, arguments.seed, phase)
+    def stream(phase: Phase, step: int) -> Iterator[Batch]:
+        data = _Stream(sources, [arguments.seed, step], phase)
         return iter(torch.utils.data.DataLoader(data, batch_size=None, num_workers=1))
 
     phases = [replace(p, steps=max(1, round(p.steps * arguments.scale))) for p in PHASES]
-    export(train(stream, seed=arguments.seed, phases=phases), arguments.out)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    checkpoint = arguments.out / "training.pt"
+    model = train(stream, seed=arguments.seed, phases=phases, checkpoint=checkpoint)
+    export(model, arguments.out)
+    checkpoint.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

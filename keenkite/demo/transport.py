@@ -135,6 +135,13 @@ def station(ground: Ground, site: Site, length: float, rng: np.random.Generator)
             2.6,
             rail,
         )
+    # Rusty and well-used groups of tracks differ: the stripes that are seen from far.
+    used = [c.material((1250, 1130, 1030)), c.material((760, 640, 580))]
+    for k in range(0, tracks - 1, int(rng.integers(3, 6))):
+        y = (k + 1) * pitch - wide
+        near = np.sign(y) * 3
+        bend = [(-half, near), (-half + fan, y), (half - fan, y), (half, near)]
+        c.line(bend, rng.uniform(4, 8), used[int(rng.integers(2))])
     platform = c.material((2000, 1950, 1900), vary=0.1)
     roofs = [
         c.material((1500, 1520, 1560)),
@@ -219,14 +226,14 @@ def harbour(ground: Ground, site: Site, size: float, rng: np.random.Generator) -
                     c.rect(x - wide * 0.33, y, x + wide * 0.33, y + 50, sheds[int(rng.choice(3))])
                 elif kind < 0.8:
                     for i in np.arange(-wide * 0.35, wide * 0.3, 16):
-                        colour = [
+                        paints: list[Colour] = [
                             (1800, 700, 600),
                             (600, 900, 1700),
                             (1900, 1600, 700),
                             (700, 1200, 900),
                             (2100, 2100, 2100),
                         ]
-                        c.rect(x + i, y, x + i + 12, y + 45, c.material(colour[int(rng.choice(5))]))
+                        c.rect(x + i, y, x + i + 12, y + 45, c.material(paints[int(rng.choice(5))]))
         for side in (-1, 1):
             if rng.random() < 0.75:
                 far = rng.uniform(0.2, 0.7) * long

@@ -1,7 +1,7 @@
 """What keenkite-tiny is taught to tell apart, and the ways to say it."""
 
-from .concepts import CONCEPTS
-from .eurosat import CLASSES
+from keenkite.demo.concepts import CONCEPTS
+from keenkite.demo.eurosat import CLASSES
 
 ABSENT = (
     "snow-covered mountains", "glacier", "iceberg", "volcano", "desert", "sand dunes",

@@ -73,7 +73,8 @@ def draw_rivers(
                     pair = path[k : k + 2] - (site.x, site.y)
                     if abs(pair[1] - pair[0]).max() < 300:
                         c.line(pair, float(wide[k] * scale), material)
-                        c.disc(*map(float, pair[1]), float(wide[k] * scale / 2), material)
+                        x, y = pair[1]
+                        c.disc(float(x), float(y), float(wide[k] * scale / 2), material)
         c.paste()
 
 
@@ -91,7 +92,8 @@ def draw_roads(
         for at in rng.uniform(0.1, 0.9, max(1, len(line) // 260)) * len(line):
             k = int(at)
             ahead = line[min(k + 3, len(line) - 1)] - line[max(k - 3, 0)]
-            loops.append((*map(float, line[k]), float(np.arctan2(ahead[1], ahead[0]))))
+            x, y = line[k]
+            loops.append((float(x), float(y), float(np.arctan2(ahead[1], ahead[0]))))
     concrete = rng.random() < 0.4
     for site in _pieces(roads + railways + highways, ground):
         c = Canvas(ground, site, _CHUNK / 2, np.random.default_rng(rng.integers(2**32)), fineness=2)
@@ -123,7 +125,7 @@ def _interchange(c: Canvas, where: tuple[float, float], turn: float, lane: int) 
     cos, sin = np.cos(turn), np.sin(turn)
 
     def at(points: list[tuple[float, float]]) -> npt.NDArray[np.float64]:
-        return np.asarray(points) @ np.array([[cos, sin], [-sin, cos]]) + where
+        return np.asarray(np.asarray(points) @ np.array([[cos, sin], [-sin, cos]]) + where)
 
     c.line(at([(0, -420), (0, 420)]), 16, lane)
     for side in (-1, 1):

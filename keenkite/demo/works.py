@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +45,7 @@ def make_valley(rng: np.random.Generator, site: Site, length: float) -> Valley:
         points += [
             Point(a, b).buffer(max(w, 14) / 2) for a, b, w in zip(xs, ys, wides, strict=True)
         ]
-        for a, b in zip(points[:-1], points[1:], strict=True):
+        for a, b in itertools.pairwise(points):
             parts.append(unary_union([a, b]).convex_hull)
         if depth < 2:
             side = int(rng.choice([-1, 1]))

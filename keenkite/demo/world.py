@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pyproj import Transformer
+from shapely import transform
 from shapely.geometry import mapping
-from shapely.ops import transform
 
 from keenkite.demo.concepts import BIT, CONCEPTS, NAMES
 from keenkite.demo.cover import CoverPainter, crop_palette
@@ -158,13 +158,17 @@ class World:
     def truth_geojson(self) -> dict[str, Any]:
         """The placed things as a lon/lat FeatureCollection with a `concept` property."""
         to_lonlat = Transformer.from_crs(self.epsg, 4326, always_xy=True)
+
+        def lonlat(xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+            return np.column_stack(to_lonlat.transform(xy[:, 0], xy[:, 1]))
+
         return {
             "type": "FeatureCollection",
             "features": [
                 {
                     "type": "Feature",
                     "properties": {"concept": feature.concept},
-                    "geometry": mapping(transform(to_lonlat.transform, feature.polygon)),
+                    "geometry": mapping(transform(feature.polygon, lonlat)),
                 }
                 for feature in self.features
             ],
