@@ -1,0 +1,123 @@
+"""Where scenes are looked up: a STAC API, or a folder of STAC items."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any, Protocol
+
+from .area import Area
+from .errors import CatalogError
+from .scene import Scene
+from .selection import least_cloudy_cover, select_scenes
+from .stac_api import StacApi
+from .stac_items import Found
+
+__all__ = ["Catalog", "ItemFolder", "StacApi", "least_cloudy_cover", "open_catalog"]
+
+logger = logging.getLogger(__name__)
+
+
+class Catalog(Protocol):
+    """Anything that knows scenes."""
+
+    def search(self, area: Area, start: date, end: date, *, max_cloud: float) -> list[Scene]:
+        """The scenes that show an area, each acquisition once, ordered by time.
+
+        Args:
+            area: Scenes whose rectangle does not meet it are left out.
+            start: First day, UTC.
+            end: Last day, UTC, included.
+            max_cloud: Scenes with this percentage of cloud or more are left out.
+
+        Returns:
+            Empty when there is no such scene.
+
+        Raises:
+            CatalogError: it cannot be searched, or holds nothing that can be used.
+        """
+        ...
+
+
+def open_catalog(location: str) -> Catalog:
+    """A catalog by its URL or path.
+
+    Args:
+        location: The URL of a STAC API's landing page, a folder of STAC items, or one file of them.
+
+    Raises:
+        CatalogError: there is no such folder or file, or the URL is not one.
+    """
+    if location.lower().startswith(("http://", "https://")):
+        return StacApi(location)
+    if "://" in location:
+        raise CatalogError(
+            f"a catalog at {location.split('://')[0]}:// cannot be read: "
+            f"pass the http(s) URL of a STAC API, or a folder of STAC items"
+        )
+    return ItemFolder(Path(location))
+
+
+class ItemFolder:
+    """STAC items in the JSON files of a folder and the folders in it: a user's own scenes.
+
+    A file may hold one item or an ItemCollection; catalogs, collections and other JSON are passed
+    over. Relative hrefs start from the file's folder, and a href may name any file of this machine.
+    The files are read again at each search.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        """Open a folder, one file of items, or a `catalog.json`, which stands for its folder.
+
+        Raises:
+            CatalogError: there is no such folder or file.
+        """
+        self.path = Path(path).expanduser().absolute()
+        if not self.path.exists():
+            raise CatalogError(
+                f"there is no {path}: pass a folder of STAC items, or the URL of a STAC API"
+            )
+
+    def search(self, area: Area, start: date, end: date, *, max_cloud: float) -> list[Scene]:
+        """See `Catalog.search`."""
+        found = list(self._items())
+        if not found:
+            raise CatalogError(
+                f"there are no STAC items in {self.path}: it needs .json files of type Feature "
+                f'with a "stac_version", or ItemCollections'
+            )
+        return select_scenes(found, area, start, end, max_cloud=max_cloud)
+
+    def _items(self) -> Iterator[Found]:
+        if self.path.is_dir():
+            files = sorted(self.path.rglob("*.json"))
+        elif _kind(_read(self.path)) in ("Catalog", "Collection"):
+            files = sorted(self.path.parent.rglob("*.json"))
+        else:
+            files = [self.path]
+        for file in files:
+            content = _read(file)
+            members = (
+                content.get("features") if _kind(content) == "FeatureCollection" else [content]
+            )
+            for item in members if isinstance(members, list) else []:
+                if _kind(item) == "Feature" and "stac_version" in item:
+                    yield Found(item=item, base=file.parent)
+
+
+def _read(file: Path) -> Any:
+    """The JSON in a file; None when it cannot be read, which is logged."""
+    try:
+        return json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        logger.warning("%s left out, it is not JSON that can be read: %s", file, error)
+        return None
+
+
+def _kind(content: Any) -> str | None:
+    """The GeoJSON or STAC type of a JSON value."""
+    kind = content.get("type") if isinstance(content, dict) else None
+    return kind if isinstance(kind, str) else None
