@@ -12,6 +12,7 @@ under inference_mode, a training loop under autograd.
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -23,32 +24,34 @@ def trunk_and_patches(visual: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         visual: The vision tower of an open_clip model, a `VisionTransformer`.
-        x: (n, 3, height, width) normalised images of the tower's size and dtype.
+        x: (n, 3, height, width) normalised images, in the tower's dtype; height and width are
+            multiples of its patch size.
 
     Returns:
-        vectors (n, dim), equal to `visual(x)`, and patches (n, rows, cols, dim). Neither is
-        normalised; both carry gradients.
+        vectors (n, dim), equal to `visual(x)` at the tower's own image size, and patches
+        (n, rows, cols, dim). Neither is normalised; both carry gradients.
 
     Raises:
-        ModelError: The tower is not a plain CLIP vision transformer.
+        ModelError: The tower is not a CLIP vision transformer.
     """
-    tower = _plain_tower(visual)
-    tokens = _tokens_before_last_block(tower, x)
+    tower = _transformer_of(visual)
+    tokens, grid = _tokens_before_last_block(tower, x)
     pooled, _ = tower._pool(tower.transformer.resblocks[-1](tokens))
-    return pooled @ tower.proj, _patches(tower, tokens)
+    return pooled @ tower.proj, _patches(tower, tokens, grid)
 
 
 def patches(visual: nn.Module, x: Tensor) -> Tensor:
     """The second half of `trunk_and_patches` alone: (n, rows, cols, dim), not normalised."""
-    tower = _plain_tower(visual)
-    return _patches(tower, _tokens_before_last_block(tower, x))
+    tower = _transformer_of(visual)
+    return _patches(tower, *_tokens_before_last_block(tower, x))
 
 
 def last_block(block: Any, tokens: Tensor) -> Tensor:
     """The last block as ClearCLIP computes it: out_proj(softmax(q·qᵀ/√d_head) · v), no more.
 
     Args:
-        block: open_clip's `ResidualAttentionBlock`.
+        block: open_clip's `ResidualAttentionBlock`; or its `CustomResidualAttentionBlock`, whose
+            norms and scales within the attention are applied where that block applies them.
         tokens: (n, length, width), what the block is given.
 
     Returns:
@@ -61,55 +64,76 @@ def last_block(block: Any, tokens: Tensor) -> Tensor:
     h = block.ln_1(tokens)
     q = F.linear(h, weight_q, bias_q).view(by_head).transpose(1, 2)
     v = F.linear(h, weight_v, bias_v).view(by_head).transpose(1, 2)
-    mixed = F.scaled_dot_product_attention(q, q, v)  # divides by √d_head
-    out: Tensor = attention.out_proj(mixed.transpose(1, 2).flatten(2))
-    return out
+    if isinstance(attention, nn.MultiheadAttention):
+        out = attention.out_proj(_attend(q, v).transpose(1, 2).flatten(2))
+    else:
+        mixed = _attend(attention.ln_q(q), v)
+        if attention.head_scale is not None:
+            mixed = mixed * attention.head_scale
+        out = attention.out_proj(attention.ln_inner(mixed.transpose(1, 2).flatten(2)))
+        out = block.ln_attn(out)
+    scaled: Tensor = block.ls_1(out)
+    return scaled
 
 
-def _tokens_before_last_block(tower: Any, x: Tensor) -> Tensor:
-    """(n, 3, height, width) -> (n, 1 + rows·cols, width); the class token comes first."""
-    tokens: Tensor = tower._embeds(x)
+def _attend(q: Tensor, v: Tensor) -> Tensor:
+    """Queries attend to queries: (n, heads, length, d_head) each."""
+    return F.scaled_dot_product_attention(q, q, v)  # divides by √d_head
+
+
+def _tokens_before_last_block(tower: Any, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    """(n, 3, height, width) -> (n, 1 + rows·cols, width), and (rows, cols).
+
+    The class token comes first.
+    """
+    embedded = tower.conv1(x)
+    rows, cols = embedded.shape[2:]
+    class_token = tower.class_embedding.expand(len(x), 1, -1)
+    tokens = torch.cat([class_token, embedded.flatten(2).transpose(1, 2)], dim=1)
+    tokens = tower.ln_pre(tokens + _position_embeddings(tower, rows, cols))
     for block in tower.transformer.resblocks[:-1]:
         tokens = block(tokens)
-    return tokens
+    return tokens, (rows, cols)
 
 
-def _patches(tower: Any, tokens: Tensor) -> Tensor:
+def _position_embeddings(tower: Any, rows: int, cols: int) -> Tensor:
+    """(1 + rows·cols, width): the tower's own, resized as open_clip does for other image sizes."""
+    embeddings: Tensor = tower.positional_embedding
+    if (rows, cols) == tuple(tower.grid_size):
+        return embeddings
+    grid = embeddings[1:].T.reshape(1, -1, *tower.grid_size)
+    # On the CPU in float32: not every device resizes with antialias, nor in fp16.
+    grid = F.interpolate(
+        grid.float().cpu(), (rows, cols), mode="bicubic", align_corners=False, antialias=True
+    ).to(grid)
+    return torch.cat([embeddings[:1], grid[0].flatten(1).T])
+
+
+def _patches(tower: Any, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
     # The class token took part in the attention; only now is it dropped.
     out = last_block(tower.transformer.resblocks[-1], tokens)[:, 1:]
     features: Tensor = tower.ln_post(out) @ tower.proj
-    return features.view(len(tokens), *tower.grid_size, features.shape[-1])
+    return features.view(len(tokens), *grid, features.shape[-1])
 
 
-def _plain_tower(visual: nn.Module) -> Any:
+def _transformer_of(visual: nn.Module) -> Any:
     """`visual` itself, typed Any: open_clip is untyped. Refuses what the method is not made for."""
-    from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
+    from open_clip.transformer import VisionTransformer
 
     if not isinstance(visual, VisionTransformer):
         raise ModelError(
-            f"ClearCLIP works on CLIP's vision transformer; this vision tower is a "
-            f"{type(visual).__name__}. Choose a ViT model for heatmaps."
+            f"Heatmaps need CLIP's vision transformer; this model sees with a "
+            f"{type(visual).__name__}. Choose a ViT model, such as remoteclip-vit-b-32."
         )
-    last = visual.transformer.resblocks[-1]
-    unlike = [
-        what
-        for what, differs in (
-            (
-                "its blocks are not the plain pre-norm ones",
-                type(last) is not ResidualAttentionBlock,
-            ),
-            ("it pools with attention", visual.attn_pool is not None),
-            ("it does not pool by the class token", visual.pool_type != "tok"),
-            ("it normalises after pooling", visual.final_ln_after_pool),
-            ("it scales its layers", not isinstance(getattr(last, "ls_1", None), nn.Identity)),
-            ("it drops patches", not isinstance(visual.patch_dropout, nn.Identity)),
-            ("it has no projection", visual.proj is None),
-        )
-        if differs
-    ]
-    if unlike:
+    if visual.attn_pool is not None:
         raise ModelError(
-            f"ClearCLIP works on CLIP's vision transformer; this one differs: "
-            f"{', '.join(unlike)}. Choose another ViT model for heatmaps."
+            "Heatmaps need CLIP's vision transformer with its projection; this one gathers its "
+            "patches with another attention (attentional_pool) before it projects. Choose "
+            "another ViT model, such as remoteclip-vit-b-32."
+        )
+    if getattr(visual.transformer.resblocks[-1].attn, "scaled_cosine", False):
+        raise ModelError(
+            "Heatmaps need dot-product attention; this model's is scaled cosine. Choose another "
+            "ViT model, such as remoteclip-vit-b-32."
         )
     return visual

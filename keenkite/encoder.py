@@ -6,11 +6,12 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from .devices import Precision, choose_device
 from .errors import InputError, ModelError
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ logger = logging.getLogger(__name__)
 
 Rgb = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
-Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
 TILE = 224  # pixels, the side of a tile and of the images every supported model takes
 MAX_TEXT = 10_000  # characters; a concept is a few words, and tokenizing is not free
@@ -120,7 +120,7 @@ class ClipEncoder:
         from . import models
         from . import weights as files
 
-        place, dtype = _place(device, precision)
+        place, dtype = choose_device(device, precision)
         found = models.find_record(str(name))
         if isinstance(found, models.ModelRecord):
             if weights is not None:
@@ -176,7 +176,8 @@ class ClipEncoder:
         new = sorted((text for text in set(texts) if text not in known), key=len)
         for start in range(0, len(new), _TEXT_BATCH):
             batch = new[start : start + _TEXT_BATCH]
-            known.update(zip(batch, self._encode_new_texts(batch), strict=True))
+            for text, vector in zip(batch, self._encode_new_texts(batch), strict=True):
+                known[text] = vector.copy()  # a view would keep its whole batch in memory
         with self._lock:
             for text, vector in known.items():
                 self._texts[text] = vector
@@ -187,18 +188,30 @@ class ClipEncoder:
             return np.zeros((0, self.dim), np.float32)
         return np.stack([known[text] for text in texts])
 
-    def patch_features(self, rgb: Rgb) -> Vectors:
+    def patch_features(self, rgb: Rgb, *, grid_scale: int = 1) -> Vectors:
         """ClearCLIP features: uint8 (n, 224, 224, 3) -> float32 (n, rows, cols, dim), unit norm.
 
         Row 0 is the top of the tile. 7 × 7 patches for ViT-B/32, 16 × 16 for ViT-L/14.
 
+        Args:
+            rgb: Tiles.
+            grid_scale: 2 gives twice as many rows and columns, for four times the work and more:
+                the tile is enlarged to 448 px and the model's position embeddings are
+                interpolated to fit, which it was not trained for.
+
         Raises:
-            InputError: Another dtype or shape.
-            ModelError: The model is not a plain vision transformer.
+            InputError: Another dtype or shape, or `grid_scale` is not 1, 2, 3 or 4.
+            ModelError: The model is not a CLIP vision transformer.
         """
         from . import clearclip
 
-        (patches,) = self._run(rgb, lambda x: (clearclip.patches(self._model.visual, x),))
+        if grid_scale not in {1, 2, 3, 4}:
+            raise InputError(f"grid_scale is 1, 2, 3 or 4, not {grid_scale!r}.")
+        (patches,) = self._run(
+            rgb,
+            lambda x: (clearclip.patches(self._model.visual, x),),
+            enlarge=grid_scale,
+        )
         return patches
 
     def encode_with_patches(self, rgb: Rgb) -> tuple[Vectors, Vectors]:
@@ -210,9 +223,16 @@ class ClipEncoder:
         )
         return vectors, patches
 
-    def _run(self, rgb: Rgb, forward: "Callable[[Tensor], tuple[Tensor, ...]]") -> list[Vectors]:
+    def _run(
+        self,
+        rgb: Rgb,
+        forward: "Callable[[Tensor], tuple[Tensor, ...]]",
+        *,
+        enlarge: int = 1,
+    ) -> list[Vectors]:
         """Normalised batches through `forward`; its outputs as unit vectors, batches joined."""
         import torch
+        import torch.nn.functional as F
 
         if rgb.dtype != np.uint8 or rgb.ndim != 4 or rgb.shape[1:] != (TILE, TILE, 3):
             raise InputError(
@@ -220,14 +240,19 @@ class ClipEncoder:
                 f"shape {rgb.shape}. Cut and scale them first."
             )
         if len(rgb) == 0:  # open_clip cannot; the shapes are those of one image's answer
-            return [out[:0] for out in self._run(np.zeros((1, TILE, TILE, 3), np.uint8), forward)]
-        size = _BATCH[self._device.type]
+            one = np.zeros((1, TILE, TILE, 3), np.uint8)
+            return [out[:0] for out in self._run(one, forward, enlarge=enlarge)]
+        size = max(1, _BATCH[self._device.type] // enlarge**2)
         batches: list[list[Vectors]] = []
         with torch.inference_mode():
             for start in range(0, len(rgb), size):
                 # A copy: torch warns of arrays it may not write to.
-                pixels = torch.from_numpy(rgb[start : start + size].copy()).to(self._device)
-                x = pixels.permute(0, 3, 1, 2).to(torch.float32) * self._scale + self._shift
+                pixels = torch.from_numpy(rgb[start : start + size].copy()).permute(0, 3, 1, 2)
+                if enlarge > 1:  # on the CPU, where bytes are rounded and clipped as in pillow
+                    pixels = F.interpolate(
+                        pixels, scale_factor=enlarge, mode="bicubic", antialias=True
+                    )
+                x = pixels.to(self._device).to(torch.float32) * self._scale + self._shift
                 batches.append([self._to_unit(out) for out in forward(x.to(self._dtype))])
         return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
@@ -302,42 +327,6 @@ def encode_tokens(model: Any, tokens: "Tensor") -> "Tensor":
     projection = model.text_projection
     features = projection(x) if callable(projection) else x @ projection
     return features
-
-
-def _place(device: str, precision: Precision) -> "tuple[torch.device, torch.dtype]":
-    """Where to compute, and in which numbers."""
-    import torch
-
-    has_mps = torch.backends.mps.is_available()
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
-    try:
-        place = torch.device(device)
-    except RuntimeError:
-        place = torch.device("meta")
-    if place.type not in _BATCH:
-        raise InputError(f"There is no device {device!r}. Name auto, cpu, cuda, cuda:1 or mps.")
-    found = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(has_mps)}[place.type]
-    if (place.index or 0) >= found:
-        raise InputError(
-            f"The device {device!r} is not available: torch sees {found} of type {place.type}. "
-            f"Use 'auto', or install a torch build for it."
-        )
-    if precision == "auto":
-        precision = "fp16" if place.type != "cpu" else "bf16" if _cpu_computes_bf16() else "fp32"
-    dtypes = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-    if precision not in dtypes:
-        raise InputError(f"There is no precision {precision!r}. Name auto, fp32, fp16 or bf16.")
-    return place, dtypes[precision]
-
-
-def _cpu_computes_bf16() -> bool:
-    """Whether the CPU has instructions for bf16; without them it is slower than fp32."""
-    import torch
-
-    # Not public, and not in every torch from 2.4 on: without the answer fp32 is right anyway.
-    questions = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(getattr(torch.cpu, question, lambda: False)() for question in questions)
 
 
 if TYPE_CHECKING:

@@ -21,6 +21,9 @@ from .models import HubFile, ModelRecord, architecture_in
 
 logger = logging.getLogger(__name__)
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+"""What the system says when a disk is full, a quota is used up, or a folder is not ours."""
+
 Progress = Callable[[int, int], None]
 """Called with (bytes so far, bytes in all) while weights download; in all is 0 if unknown."""
 
@@ -42,14 +45,15 @@ def fetch(
 
     Raises:
         ModelError: It cannot be had: no network, no such file, not allowed.
-        StorageError: The disk is full.
+        StorageError: The cache cannot be written: the disk is full, or it is somebody else's.
     """
     from huggingface_hub import hf_hub_download
 
     # HTTPError is the root of what its HTTP library raises; which library that is has changed
     # between versions of huggingface_hub, and this name has not.
-    from huggingface_hub.errors import HTTPError, RemoteEntryNotFoundError  # type: ignore[attr-defined]
+    from huggingface_hub.errors import EntryNotFoundError, HTTPError  # type: ignore[attr-defined]
 
+    missing: ModelError | None = None
     for file in source.files:
         try:
             return Path(
@@ -61,17 +65,17 @@ def fetch(
                     tqdm_class=None if progress is None else _meter(progress),
                 )
             )
-        except RemoteEntryNotFoundError as error:
-            if file == source.files[-1]:
-                raise _unavailable(source, file, error) from error
+        except EntryNotFoundError as error:  # not in the repository; or no network, not in cache
+            missing = missing or _unavailable(source, file, error)
         except (HTTPError, OSError, ValueError, RuntimeError) as error:
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
                 raise StorageError(
-                    f"The disk is full: {file} of {source.repo} does not fit into the Hugging "
-                    f"Face cache. Free some space, or move the cache with HF_HOME."
+                    f"{file} of {source.repo} cannot be written into the Hugging Face cache: "
+                    f"{error.strerror}. Free some space, or move the cache with HF_HOME."
                 ) from error
             raise _unavailable(source, file, error) from error
-    raise AssertionError("a HubFile names at least one file")
+    assert missing is not None, "a HubFile names at least one file"
+    raise missing
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -139,6 +143,8 @@ def build_model(record: ModelRecord, state: dict[str, Tensor], path: Path) -> nn
     for scalar in ("logit_scale", "logit_bias"):  # stored as () or (1,)
         if scalar in state and getattr(model, scalar) is not None:
             state[scalar] = state[scalar].reshape(getattr(model, scalar).shape)
+    if model.logit_bias is None:  # of training with a sigmoid loss; no vector depends on it
+        state.pop("logit_bias", None)
     _check_fit(record, model.state_dict(), state, path)
     model.load_state_dict(state, strict=True, assign=True)
 
