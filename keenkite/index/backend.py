@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from keenkite.errors import TileIndexError
 from keenkite.index.filters import Condition
 from keenkite.index.points import Payload, Points
+from keenkite.index.statistics import Statistics
 
 FORMAT = "keenkite-index"
 FORMAT_VERSION = 1
@@ -117,6 +118,11 @@ class Found:
     """(dim,), None when not asked for."""
 
 
+def stacked(points: Sequence[Found], dim: int) -> NDArray[np.float32]:
+    """The vectors of points that were asked for with them, (n, dim)."""
+    return np.array([point.vector for point in points], np.float32).reshape(len(points), dim)
+
+
 class Backend(Protocol):
     """One index in one engine. Every method raises TileIndexError, with what to do about it."""
 
@@ -147,11 +153,19 @@ class Backend(Protocol):
     ) -> Iterator[list[Found]]:
         """All points that meet the conditions, by blocks, ordered by id; `fields` None is all."""
 
-    def delete(self, conditions: Sequence[Condition]) -> None:
-        """Delete the points that meet all conditions."""
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete the points of these ids; those that are not there do not matter."""
 
     def flush(self) -> None:
         """Make durable what was written; until then a loss of power may take it."""
+
+    def statistics(self) -> Statistics:
+        """Of all vectors: from sums kept with every change, or by a scan where they are not sure.
+
+        The sums name the generation they were made for. A writer changes the generation before
+        the points, and writes the sums after them, so that sums cut off from a change are not
+        taken for those of the index.
+        """
 
     def generation(self) -> str:
         """A text that is another one after every upsert and delete, by whatever process."""

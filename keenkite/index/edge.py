@@ -19,19 +19,22 @@ from numpy.typing import NDArray
 
 from keenkite.errors import TileIndexError
 from keenkite.index import backend as policy
-from keenkite.index.backend import VECTOR, Found, Meta, Progress, Tuning
+from keenkite.index.backend import VECTOR, Found, Meta, Progress, Tuning, stacked
 from keenkite.index.filters import Between, Box, Circle, Condition, During, Inside, OneOf, Shape
 from keenkite.index.folder import Folder
 from keenkite.index.lock import Hold, writing
 from keenkite.index.maintenance import maintain
 from keenkite.index.points import Points
 from keenkite.index.shard import SharedShard
+from keenkite.index.statistics import Moments, Statistics
 
 SLICE = 500
 """Points per call of the engine: some 70 ms in which no other thread runs."""
 
 BLOCK = 1000
 """Points per block of a scroll."""
+
+_ALL = engine.CountRequest(exact=True)
 
 
 class EdgeBackend:
@@ -42,6 +45,8 @@ class EdgeBackend:
         self._folder = folder
         self._wait = wait
         self._tuning = tuning
+        self._moments: tuple[str, Moments] | None = None
+        """Sums over all points, and their generation; looked at under the hold only."""
         self._shard = SharedShard(folder, create=self._create, wait=wait)
 
     @classmethod
@@ -90,7 +95,8 @@ class EdgeBackend:
             part = slice(begin, begin + SLICE)
             rows = zip(points.ids[part], points.vectors[part], points.payloads[part], strict=True)
             batch = [engine.Point(i, vector={VECTOR: v}, payload=p) for i, v, p in rows]
-            self._change(engine.UpdateOperation.upsert_points(batch), "upserting")
+            operation = engine.UpdateOperation.upsert_points(batch)
+            self._change(operation, "upserting", points.ids[part], points.vectors[part])
 
     def query(
         self,
@@ -150,13 +156,30 @@ class EdgeBackend:
             if offset is None:
                 return
 
-    def delete(self, conditions: Sequence[Condition]) -> None:
-        operation = engine.UpdateOperation.delete_points_by_filter(_filter(conditions))
-        self._change(operation, "deleting")
+    def delete(self, ids: Sequence[str]) -> None:
+        for begin in range(0, len(ids), SLICE):
+            part = ids[begin : begin + SLICE]
+            operation = engine.UpdateOperation.delete_points(list(part))
+            self._change(operation, "deleting", part, np.empty((0, self.meta.dim), np.float32))
 
     def flush(self) -> None:
         with self._shard.opened("flushing") as shard:
             shard.flush()
+            moments = self._kept_moments()
+            if moments is not None:
+                self._folder.write_moments(moments, flushed=True)
+
+    def statistics(self) -> Statistics:
+        with self._shard.opened("reading statistics") as shard:
+            moments = self._kept_moments()
+            if moments is not None and moments.n == shard.count(_ALL):
+                return moments.statistics()
+        moments = self._scanned_moments()
+        if moments is None:  # points changed meanwhile: again, with writers kept out
+            with writing(self._folder.path, "statistics", self._wait, shared=False):
+                moments = self._scanned_moments()
+        assert moments is not None
+        return moments.statistics()
 
     def generation(self) -> str:
         return self._folder.generation()
@@ -191,13 +214,52 @@ class EdgeBackend:
     def close(self) -> None:
         self._shard.close()
 
-    def _change(self, operation: engine.UpdateOperation, purpose: str) -> None:
+    def _change(
+        self,
+        operation: engine.UpdateOperation,
+        purpose: str,
+        ids: Sequence[str],
+        vectors: NDArray[np.float32],
+    ) -> None:
+        """Apply an operation that leaves the points of `ids` with `vectors`, or without them."""
         with (
             writing(self._folder.path, purpose, self._wait, shared=True),
             self._shard.opened(purpose) as shard,
         ):
-            self._folder.change_generation()
+            moments = self._kept_moments()
+            old = [] if moments is None else shard.retrieve(list(ids), False, True)
+            self._moments = None
+            generation = self._folder.change_generation()
             shard.update(operation)
+            if moments is not None:
+                moments.remove(stacked([_found(record) for record in old], self.meta.dim))
+                moments.add(vectors)
+                self._folder.write_moments(moments, flushed=False)
+                self._moments = generation, moments
+
+    def _scanned_moments(self) -> Moments | None:
+        """Sums over all points, kept from now on; None when points changed during the scan."""
+        with self._shard.opened("reading statistics"):
+            generation = self._folder.generation()
+        moments = Moments(self.meta.dim)
+        for block in self.scroll((), fields=(), with_vectors=True):
+            moments.add(stacked(block, self.meta.dim))
+        with self._shard.opened("keeping statistics"):
+            if self._folder.generation() != generation:
+                return None
+            self._folder.write_moments(moments, flushed=False)
+            self._moments = generation, moments
+        return moments
+
+    def _kept_moments(self) -> Moments | None:
+        """The sums over all points, or None when only a scan would tell; under the hold."""
+        generation = self._folder.generation()
+        if self._moments is None or self._moments[0] != generation:
+            moments = self._folder.read_moments(self.meta.dim)
+            if moments is None and not generation:  # no point was ever written
+                moments = Moments(self.meta.dim)
+            self._moments = None if moments is None else (generation, moments)
+        return None if self._moments is None else self._moments[1]
 
     def _create(self, path: Path) -> engine.EdgeShard:
         parameters = engine.EdgeVectorParams(

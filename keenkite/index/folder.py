@@ -5,6 +5,7 @@ current         name of the shard in use
 shards/NNNN/    the engine's files; another number after each maintenance
 records/        one small JSON file per note: complete scenes, cached statistics
 generation      another text after every change of the points
+statistics      sums over the vectors, and the generation they are of
 lock, waiting, writer    see `lock`
 """
 
@@ -14,20 +15,20 @@ import json
 import os
 import shutil
 import uuid
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from keenkite.errors import StorageError, TileIndexError
 from keenkite.index.backend import Meta
 from keenkite.index.lock import LOCK_FILES
+from keenkite.index.statistics import Moments
 
-META, CURRENT, SHARDS, RECORDS, GENERATION = (
-    "index.json",
-    "current",
-    "shards",
-    "records",
-    "generation",
-)
+META, CURRENT, SHARDS = "index.json", "current", "shards"
+RECORDS, GENERATION, STATISTICS = "records", "generation", "statistics"
+
+FLUSHED = "flushed"
+"""In place of a boot id: these sums are of points that are on disk."""
 
 
 class Folder:
@@ -114,12 +115,39 @@ class Folder:
         except FileNotFoundError:
             return ""
 
-    def change_generation(self) -> None:
-        """To be called with the hold, before the points change.
+    def change_generation(self) -> str:
+        """Another generation, durably; to be called with the hold, before the points change."""
+        generation = uuid.uuid4().hex
+        write_whole(self.path / GENERATION, generation.encode())
+        return generation
 
-        Not forced to disk: the caches that depend on it also name the number of points.
+    def read_moments(self, dim: int) -> Moments | None:
+        """The sums of the present generation, if they were written and can be trusted."""
+        try:
+            header, _, data = (self.path / STATISTICS).read_bytes().partition(b"\n")
+        except FileNotFoundError:
+            return None
+        if header.decode(errors="replace").split(" ") not in (
+            [self.generation(), FLUSHED],
+            [self.generation(), _boot()],
+        ):
+            return None
+        try:
+            return Moments.from_bytes(data, dim)
+        except ValueError:
+            return None
+
+    def write_moments(self, moments: Moments, *, flushed: bool) -> None:
+        """Keep sums as those of the present generation; to be called with the hold.
+
+        Args:
+            moments: the sums.
+            flushed: the engine has its points on disk. If not, a loss of power may take points
+                that are in the sums, so these are only good until the machine starts again.
         """
-        write_whole(self.path / GENERATION, uuid.uuid4().hex.encode(), durable=False)
+        header = f"{self.generation()} {FLUSHED if flushed else _boot()}\n"
+        content = header.encode() + moments.to_bytes()
+        write_whole(self.path / STATISTICS, content, durable=flushed)
 
     def records(self, kind: str) -> dict[str, dict[str, Any]]:
         """Notes whose keys begin with `kind` and a slash."""
@@ -158,6 +186,15 @@ class Folder:
                 f"{self.path} is not a keenkite index and not empty (it has {strangers[0]!r}); "
                 "choose an empty or new folder."
             )
+
+
+@cache
+def _boot() -> str:
+    """Names the time since the machine started; where it has no name, the time of this process."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return str(uuid.uuid4())
 
 
 def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:

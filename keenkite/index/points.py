@@ -43,7 +43,7 @@ class Points:
 
 
 def checked_points(tiles: Sequence[Tile], vectors: ArrayLike, meta: Meta) -> Points:
-    """Tiles and their vectors as points.
+    """Tiles and their vectors as points; of two tiles with one id, the last.
 
     The engines take NaN and a longitude of 500 without a word, so everything is looked at here.
 
@@ -73,8 +73,12 @@ def checked_points(tiles: Sequence[Tile], vectors: ArrayLike, meta: Meta) -> Poi
         )
     for tile in tiles:
         _check_tile(tile, meta)
-    ids = [point_id(tile.id) for tile in tiles]
-    return Points(ids=ids, vectors=block, payloads=[_payload(tile) for tile in tiles])
+    last = {tile.id: i for i, tile in enumerate(tiles)}
+    return Points(
+        ids=[point_id(tile_id) for tile_id in last],
+        vectors=block[list(last.values())],
+        payloads=[_payload(tiles[i]) for i in last.values()],
+    )
 
 
 def checked_query(vector: ArrayLike, dim: int) -> NDArray[np.float32]:

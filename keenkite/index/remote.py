@@ -7,11 +7,16 @@ The server needs version 1.16 at least: older ones ignore ACORN, and miss matche
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
+import threading
+import time
 import uuid
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,9 +27,10 @@ from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 
 from keenkite.errors import InputError, TileIndexError
 from keenkite.index import backend as policy
-from keenkite.index.backend import VECTOR, Found, Meta, Progress
+from keenkite.index.backend import VECTOR, Found, Meta, Progress, stacked
 from keenkite.index.filters import Between, Box, Circle, Condition, During, Inside, OneOf, Shape
 from keenkite.index.points import Points
+from keenkite.index.statistics import Moments, Statistics
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +46,25 @@ SLICE = 256
 BLOCK = 1000
 """Points per block of a scroll."""
 
-META, GENERATION = "index/meta", "index/generation"
+META, STATISTICS, STEPS = "index/meta", "cache/statistics", "steps"
+
+CHANGE_LASTS = 120
+"""Seconds after which a process that has not ended its change is taken for dead.
+
+Several times what a request may take, and what the clocks of two machines may differ by.
+"""
+STEPS_KEPT = 7 * 24 * 3600
+"""Seconds after which a process is forgotten that has made no change since."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """How often a process began and ended a change of the points."""
+
+    number: int
+    """Odd while the change is going on."""
+    at: float
+    """When, seconds since 1970 by the clock of that process."""
 
 
 class RemoteBackend:
@@ -65,6 +89,12 @@ class RemoteBackend:
         self._tiles = collection
         self._records = f"{collection}-records"
         self._location = location
+        self._mutex = threading.RLock()
+        """Held during a change, and for what changes with it."""
+        self._writer = f"{STEPS}/{uuid.uuid4().hex}"
+        self._step = Step(number=0, at=0.0)
+        self._moments: tuple[str, Moments] | None = None
+        """Sums over all points, and their generation."""
         with self._translated():
             ours = client.collection_exists(self._records)
             if not ours and client.collection_exists(collection):
@@ -135,9 +165,8 @@ class RemoteBackend:
             batch = [
                 models.PointStruct(id=i, vector={VECTOR: v.tolist()}, payload=p) for i, v, p in rows
             ]
-            with self._translated():
+            with self._changing(points.ids[part], points.vectors[part]):
                 self._client.upsert(self._tiles, batch, wait=True)
-            self._change_generation()
 
     def query(
         self,
@@ -188,18 +217,29 @@ class RemoteBackend:
         for records in self._pages(self._tiles, _filter(conditions), wanted, with_vectors):
             yield [_found(record) for record in records]
 
-    def delete(self, conditions: Sequence[Condition]) -> None:
-        selector = models.FilterSelector(filter=_filter(conditions))
-        with self._translated():
-            self._client.delete(self._tiles, selector, wait=True)
-        self._change_generation()
+    def delete(self, ids: Sequence[str]) -> None:
+        if ids:
+            with self._changing(ids, np.empty((0, self.meta.dim), np.float32)):
+                selector = models.PointIdsList(points=list(ids))
+                self._client.delete(self._tiles, selector, wait=True)
 
     def flush(self) -> None:
         """Nothing to do: a request is answered when the server has it in its log."""
 
+    def statistics(self) -> Statistics:
+        with self._mutex:
+            steps = self._read_steps()
+            moments = self._kept_moments(_generation(steps))
+            if moments is None or moments.n != self.count(()):
+                moments = Moments(self.meta.dim)
+                for block in self.scroll((), fields=(), with_vectors=True):
+                    moments.add(stacked(block, self.meta.dim))
+                if not self._others_write(steps) and self._read_steps() == steps:
+                    self._keep_moments(_generation(steps), moments)
+            return moments.statistics()
+
     def generation(self) -> str:
-        record = self.read_record(GENERATION)
-        return "" if record is None else str(record["id"])
+        return _generation(self._read_steps())
 
     def records(self, kind: str) -> dict[str, dict[str, Any]]:
         of_kind = models.FieldCondition(key="kind", match=models.MatchValue(value=kind))
@@ -251,9 +291,67 @@ class RemoteBackend:
             if offset is None:
                 return
 
-    def _change_generation(self) -> None:
-        # After the change: whoever reads it before counts the points before, too.
-        self.write_record(GENERATION, {"id": uuid.uuid4().hex})
+    @contextmanager
+    def _changing(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> Iterator[None]:
+        """Around a change that leaves the points of `ids` with `vectors`, or without them.
+
+        Nothing locks a server against other writers. So each has a record of the steps it made,
+        one before and one after each change, and goes on with the sums only if nobody else was
+        in a change when it began, or made a step until it ended.
+        """
+        with self._mutex, self._translated():
+            steps = self._read_steps()
+            kept = None if self._others_write(steps) else self._kept_moments(_generation(steps))
+            self._moments = None
+            # Even: no change is going on. It is odd already when the last one failed.
+            number = self._step.number + 1 + self._step.number % 2
+            steps = self._make_step(steps, number)
+            old = self.retrieve(ids, with_vectors=True) if kept is not None else []
+            yield
+            undisturbed = self._read_steps() == steps
+            steps = self._make_step(steps, number + 1)
+            if kept is not None and undisturbed:
+                kept.remove(stacked(old, self.meta.dim))
+                kept.add(vectors)
+                self._keep_moments(_generation(steps), kept)
+
+    def _read_steps(self) -> dict[str, Step]:
+        return {key: Step(**value) for key, value in self.records(STEPS).items()}
+
+    def _make_step(self, steps: dict[str, Step], number: int) -> dict[str, Step]:
+        """Record a step of this process; all steps after it, given those before it."""
+        # After another process' first step nobody needs its older ones, and no generation can
+        # come twice, since this step is a new one.
+        old = [key for key, step in steps.items() if time.time() - step.at > STEPS_KEPT]
+        self._step = Step(number=number, at=time.time())
+        self.write_record(self._writer, asdict(self._step))
+        self.delete_records([key for key in old if key != self._writer])
+        others = {key: step for key, step in steps.items() if key not in old}
+        return {**others, self._writer: self._step}
+
+    def _others_write(self, steps: dict[str, Step]) -> bool:
+        return any(
+            step.number % 2 and time.time() - step.at < CHANGE_LASTS
+            for key, step in steps.items()
+            if key != self._writer
+        )
+
+    def _kept_moments(self, generation: str) -> Moments | None:
+        """The sums of this generation over all points, or None when only a scan would tell."""
+        if self._moments is None or self._moments[0] != generation:
+            kept = self.read_record(STATISTICS)
+            moments = None
+            if kept is not None and kept["generation"] == generation:
+                moments = Moments.from_bytes(base64.b64decode(kept["moments"]), self.meta.dim)
+            elif not generation:  # no point was ever written
+                moments = Moments(self.meta.dim)
+            self._moments = None if moments is None else (generation, moments)
+        return None if self._moments is None else self._moments[1]
+
+    def _keep_moments(self, generation: str, moments: Moments) -> None:
+        text = base64.b64encode(moments.to_bytes()).decode()
+        self.write_record(STATISTICS, {"generation": generation, "moments": text})
+        self._moments = generation, moments
 
     def _make_records(self) -> None:
         # A vector of one number: every point has one, and these are found by id.
@@ -345,6 +443,11 @@ _INDEX_PARAMETERS: dict[str, Any] = {
     "keyword": models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, enable_hnsw=False),
     "float": models.FloatIndexParams(type=models.FloatIndexType.FLOAT, enable_hnsw=False),
 }
+
+
+def _generation(steps: dict[str, Step]) -> str:
+    numbers = {key: step.number for key, step in steps.items()}
+    return json.dumps(numbers, sort_keys=True) if numbers else ""
 
 
 def _record_id(key: str) -> str:

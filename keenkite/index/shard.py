@@ -76,8 +76,8 @@ class SharedShard:
             if self._shard is None:
                 # Opening replays what a killed process left in its log.
                 self._open(purpose)
-            self._close_shard()
             try:
+                self._close_shard()
                 yield self._path
             finally:
                 self._hold.release()

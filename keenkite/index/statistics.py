@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,39 +19,55 @@ class Statistics:
     covariance: NDArray[np.float64]
     """(dim, dim), over n and not n - 1; zeros when n is 0."""
 
+
+class Moments:
+    """Sums over vectors that can be added to and taken from, so that no change needs a scan.
+
+    Float64: vectors of norm 1 lose no digit that matters to a mean that is large (1e-15 a vector).
+    They take dim * (dim + 1) * 8 bytes: 2.1 MB at 512 numbers, 4.7 MB at 768; half of it stored.
+    """
+
+    def __init__(self, dim: int) -> None:
+        """Of no vectors."""
+        self.n = 0
+        self._sum = np.zeros(dim)
+        self._products = np.zeros((dim, dim))
+
+    def add(self, vectors: NDArray[np.float32]) -> None:
+        """Count these vectors in, (k, dim)."""
+        self._change(vectors, 1)
+
+    def remove(self, vectors: NDArray[np.float32]) -> None:
+        """Take these vectors out, (k, dim); they were added before."""
+        self._change(vectors, -1)
+
+    def statistics(self) -> Statistics:
+        """What the sums say."""
+        n = max(self.n, 1)
+        mean = self._sum / n
+        return Statistics(n=self.n, mean=mean, covariance=self._products / n - np.outer(mean, mean))
+
+    def to_bytes(self) -> bytes:
+        """Number, sums and the upper triangle of the products, little-endian, no digit lost."""
+        triangle = self._products[np.triu_indices(len(self._sum))]
+        return np.concatenate(([self.n], self._sum, triangle)).astype("<f8").tobytes()
+
     @classmethod
-    def of(cls, blocks: Iterable[NDArray[np.float32]], dim: int) -> Statistics:
-        """Over blocks of shape (k, dim), in float64, one block in memory at a time.
+    def from_bytes(cls, data: bytes, dim: int) -> Moments:
+        """The inverse of `to_bytes`; ValueError when it was written by something else."""
+        moments = cls(dim)
+        rows, cols = np.triu_indices(dim)
+        values = np.frombuffer(data, dtype="<f8")
+        if len(values) != 1 + dim + len(rows) or not np.isfinite(values).all():
+            raise ValueError("these are not the sums of such vectors")
+        moments.n = int(values[0])
+        moments._sum += values[1 : dim + 1]
+        moments._products[rows, cols] = moments._products[cols, rows] = values[dim + 1 :]
+        return moments
 
-        Means and scatters of blocks are merged as Chan, Golub and LeVeque do (1983, "Algorithms
-        for computing the sample variance"), which loses no digits to a large mean.
-        """
-        n, mean, scatter = 0, np.zeros(dim), np.zeros((dim, dim))
-        for block in blocks:
-            values = block.astype(np.float64)
-            k, centre = len(values), values.mean(axis=0)
-            spread = values - centre
-            apart = centre - mean
-            scatter += spread.T @ spread + np.outer(apart, apart) * (n * k / (n + k))
-            mean += apart * (k / (n + k))
-            n += k
-        return cls(n=n, mean=mean, covariance=scatter / max(n, 1))
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as JSON values, no digit lost."""
-        return {"n": self.n, "mean": _text(self.mean), "covariance": _text(self.covariance)}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Statistics:
-        """The inverse of `to_json`."""
-        mean = _array(value["mean"])
-        covariance = _array(value["covariance"]).reshape(len(mean), len(mean))
-        return cls(n=value["n"], mean=mean, covariance=covariance)
-
-
-def _text(array: NDArray[np.float64]) -> str:
-    return base64.b64encode(array.astype("<f8").tobytes()).decode()
-
-
-def _array(text: str) -> NDArray[np.float64]:
-    return np.frombuffer(base64.b64decode(text), dtype="<f8").astype(np.float64)
+    def _change(self, vectors: NDArray[np.float32], sign: int) -> None:
+        if len(vectors):
+            values = vectors.astype(np.float64)
+            self.n += sign * len(values)
+            self._sum += sign * values.sum(axis=0)
+            self._products += sign * (values.T @ values)

@@ -31,7 +31,6 @@ WAIT = 30.0
 """Seconds to wait for other processes that use the same folder."""
 
 COMPLETE = "complete"
-STATISTICS = "cache/statistics"
 REGIONS = "cache/regions"
 
 
@@ -56,7 +55,6 @@ class TileIndex:
         """For an engine of your own; `TileIndex.open` is the usual way."""
         self._backend = backend
         self._meta = backend.meta
-        self._statistics: tuple[str, Statistics] | None = None
         self.location = location
         """Where it is, for messages; an API key is never in it."""
         self.folder = folder
@@ -218,29 +216,27 @@ class TileIndex:
         conditions = filters.conditions()
         if not conditions:
             raise InputError("delete() without a filter would delete every tile; name a region.")
-        number, scenes = 0, set()
+        number, seen = 0, set[str]()
         for block in self._backend.scroll(conditions, fields=["scene_id"], with_vectors=False):
+            scenes = {found.payload["scene_id"] for found in block} - seen
+            seen |= scenes
+            # The records first: killed in between, a scene is done again, and never left undone.
+            gone = [
+                key for key, info in self.complete().items() if info.get("scene", key) in scenes
+            ]
+            self._backend.delete_records([f"{COMPLETE}/{key}" for key in gone])
+            self._backend.delete([found.id for found in block])
             number += len(block)
-            scenes |= {found.payload["scene_id"] for found in block}
-        # The records first: killed in between, a scene is done once too often and never too seldom.
-        gone = [key for key, info in self.complete().items() if info.get("scene", key) in scenes]
-        self._backend.delete_records([f"{COMPLETE}/{key}" for key in gone])
-        self._backend.delete(conditions)
         return number
 
     def statistics(self) -> Statistics:
-        """Mean and covariance of all vectors; computed again only after a change of the index."""
-        token = self._token()
-        if self._statistics is not None and self._statistics[0] == token:
-            return self._statistics[1]
-        kept = self._backend.read_record(STATISTICS)
-        if kept is not None and kept["token"] == token:
-            statistics = Statistics.from_json(kept)
-        else:
-            statistics = Statistics.of(self._vector_blocks(), self.dim)
-            self._backend.write_record(STATISTICS, {"token": token, **statistics.to_json()})
-        self._statistics = token, statistics
-        return statistics
+        """Mean and covariance of all vectors, exact.
+
+        From sums that every upsert and delete keeps up to date. Only after a process was killed
+        in the middle of a change are all vectors read once more (some 4 s for 100,000 of 512).
+        By URL, that also happens after two processes wrote at the same moment.
+        """
+        return self._backend.statistics()
 
     def regions(self) -> list[Region]:
         """What the index has of each region, by name; read again only after a change."""
@@ -313,10 +309,6 @@ class TileIndex:
 
     def _token(self) -> str:
         return f"{self._backend.generation()}/{self.count()}"
-
-    def _vector_blocks(self) -> Iterator[NDArray[np.float32]]:
-        for block in self._backend.scroll((), fields=(), with_vectors=True):
-            yield np.stack([found.vector for found in block if found.vector is not None])
 
 
 def _mismatch(location: str, has: Meta, wants: Meta) -> EncoderMismatchError:
