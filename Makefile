@@ -4,7 +4,7 @@ EXTRAS ?= dev
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench conformance clean
 
 # A virtual environment with keenkite in it; made again when the dependencies change.
 $(VENV)/.$(EXTRAS): pyproject.toml
@@ -25,9 +25,14 @@ lint: $(VENV)/.$(EXTRAS)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# About 40 minutes on two cores; each file can be run alone.
 bench: $(VENV)/.$(EXTRAS)
-	$(BIN)/python benchmarks/strips.py
-	$(BIN)/python benchmarks/vector_engine.py
+	for file in strips vector_engine encode scoring search_cost demo_search pointing server; do \
+	    echo "== $$file"; $(BIN)/python benchmarks/$$file.py || exit 1; done
+
+# The official MCP conformance suite and inspector; needs Node 20 or newer with npm.
+conformance: $(VENV)/.$(EXTRAS)
+	$(BIN)/python tests/conformance/run.py
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
