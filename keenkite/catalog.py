@@ -28,7 +28,7 @@ class Catalog(Protocol):
         """The scenes that show an area, each acquisition once, ordered by time.
 
         Args:
-            area: Scenes whose rectangle does not meet it are left out.
+            area: Scenes that have no data in it are left out.
             start: First day, UTC.
             end: Last day, UTC, included.
             max_cloud: Scenes with this percentage of cloud or more are left out.

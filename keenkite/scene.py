@@ -50,6 +50,9 @@ class Scene:
     """Processing baseline, such as "05.10"; None when the item does not say."""
     boa_offset_applied: bool | None = None
     """What the item claims: True when the offset is already removed from its numbers."""
+    outline: shapely.Polygon | shapely.MultiPolygon | None = None
+    """Where its pixels hold data, metres in its UTM zone; None when they do all over it, or when
+    that is not known."""
 
     @property
     def date(self) -> Date:
@@ -58,13 +61,18 @@ class Scene:
 
     @property
     def footprint(self) -> shapely.Polygon:
-        """Its rectangle in its UTM zone, metres; parts of it may hold no data."""
+        """Its rectangle in its UTM zone, metres; parts of it may hold no data, see `ground`."""
         return shapely.box(
             self.west,
             self.north - PIXEL * self.height,
             self.west + PIXEL * self.width,
             self.north,
         )
+
+    @property
+    def ground(self) -> shapely.Polygon | shapely.MultiPolygon:
+        """The ground it shows, metres in its UTM zone: to 100 m or so, as outlines are drawn."""
+        return self.footprint if self.outline is None else self.outline
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,11 +21,14 @@ logger = logging.getLogger(__name__)
 EARTH_SEARCH_COLLECTIONS = ("sentinel-2-c1-l2a", "sentinel-2-l2a")
 """The better first: the second is the older archive, which fills the gaps of the first."""
 
-NEGLIGIBLE = 10_000.0
-"""Square metres: less ground than this, a hundredth of a tile, is not worth a scene of its own.
+NARROW = 200.0
+"""Metres: a strip of ground narrower than this, a tenth of a tile, is not worth a scene of its own.
 
-Edges projected from one UTM zone to another leave slivers of this order.
+Outlines are drawn to 100 m or so, and edges seen from another UTM zone shift by centimetres.
 """
+
+AS_CLEAR = 5.0
+"""Percentage points of cloud for which one scene less is worth it."""
 
 _STEP = 5_000.0
 """Metres between the points by which an edge is projected."""
@@ -51,7 +54,7 @@ def select_scenes(
 
     Args:
         found: Items; may repeat.
-        area: Scenes whose rectangle does not meet it in their UTM zone are left out.
+        area: Scenes that have no data in it, seen in their UTM zone, are left out.
         start: First day, UTC.
         end: Last day, UTC, included.
         max_cloud: Scenes with this percentage of cloud or more are left out.
@@ -76,7 +79,7 @@ def select_scenes(
         usable += 1
         if not start <= scene.date <= end or scene.cloud >= max_cloud:
             continue
-        if not scene.footprint.intersects(wanted(scene.epsg)):
+        if not scene.ground.intersects(wanted(scene.epsg)):
             continue
         key = (scene.grid_code, scene.date, scene.platform)
         merit = (_merit(scene.collection, collections), processed)
@@ -96,9 +99,10 @@ def select_scenes(
 def least_cloudy_cover(scenes: Sequence[Scene], area: Area) -> list[Scene]:
     """Few scenes, with little cloud, that show as much of an area as all of them do.
 
-    Clearest first, each scene is taken that shows ground the ones before it do not; then,
-    cloudiest first, each is given back whose ground the others taken show as well. What is left
-    has no scene too many, though now and then another choice would do with fewer still.
+    Clearest first, each scene is taken that shows ground the ones before it do not. Then,
+    cloudiest first, each is given back whose ground is shown as well by others taken that are
+    hardly cloudier (`AS_CLEAR`): one whole scene instead of the halves of two, but no clear scene
+    for a cloudy one. What is left has no scene too many; the smallest such set is not looked for.
 
     Args:
         scenes: Of any dates and UTM zones.
@@ -114,7 +118,8 @@ def least_cloudy_cover(scenes: Sequence[Scene], area: Area) -> list[Scene]:
             taken.append(scene)
     for scene in reversed(taken[:]):
         others = [other for other in taken if other is not scene]
-        if not grounds.extends(scene, others):
+        as_clear = [other for other in others if other.cloud <= scene.cloud + AS_CLEAR]
+        if not grounds.extends(scene, as_clear):
             taken = others
     return taken
 
@@ -124,18 +129,20 @@ class _Grounds:
 
     def __init__(self, area: Area) -> None:
         self._wanted = cache(area.in_utm)
-        # Keyed by rectangle, not by scene: many dates of one grid tile share it.
+        # Keyed by ground, not by scene: many dates of one grid tile show the same.
         self._seen_from = cache(_project)
 
     def extends(self, scene: Scene, others: Sequence[Scene]) -> bool:
         """Whether a scene shows more of the area than the others do."""
-        ground = scene.footprint.intersection(self._wanted(scene.epsg))
         shown = [
-            self._seen_from(other.footprint, other.epsg, scene.epsg)
+            self._seen_from(other.ground, other.epsg, scene.epsg)
             for other in others
             if _zones_apart(scene.epsg, other.epsg) <= _REACH
         ]
-        return bool(ground.difference(shapely.union_all(shown)).area > NEGLIGIBLE)
+        wanted = scene.ground.intersection(self._wanted(scene.epsg))
+        rest = wanted.difference(shapely.union_all(shown))
+        # Shrunk by half of it from all sides, what is narrow vanishes.
+        return not rest.buffer(-NARROW / 2).is_empty
 
 
 def _merit(collection: str, collections: Sequence[str]) -> int:
@@ -149,11 +156,11 @@ def _zones_apart(epsg: int, other: int) -> int:
     return min(apart, 60 - apart)
 
 
-def _project(shape: shapely.Polygon, source: int, target: int) -> shapely.Polygon:
+def _project(shape: shapely.Geometry, source: int, target: int) -> shapely.Geometry:
     """From one UTM zone to another, edges bent as they are on the ground."""
     if source == target:
         return shape
-    points = shapely.get_coordinates(shapely.segmentize(shape, _STEP))
-    return shapely.Polygon(
-        np.column_stack(utm.project(target, *utm.unproject(source, points[:, 0], points[:, 1])))
+    return shapely.transform(
+        shapely.segmentize(shape, _STEP),
+        lambda xy: np.column_stack(utm.project(target, *utm.unproject(source, *xy.T))),
     )

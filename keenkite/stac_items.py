@@ -9,12 +9,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
+import numpy as np
+import shapely
+
+from . import utm
 from .scene import PIXEL, Scene
 
 JSONObject = Mapping[str, Any]
@@ -27,6 +31,11 @@ ASSET_KEYS: Mapping[str, tuple[str, ...]] = {
 }
 """What a band's asset is called by Earth Search, Planetary Computer and CDSE, in this order."""
 
+_FULL = 1.0
+"""Percent of a scene without data that is not worth an outline."""
+_CONFIRMED = 2.0
+"""Percent of a scene by which its geometry may differ from its nodata percentage. Real ones are
+drawn a little inside the data, by 0.2 % of a scene."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -51,9 +60,9 @@ def scene_from_item(found: Found) -> Scene:
     """The scene an item describes.
 
     The 10 m grid is taken from the red asset: `proj:transform` and `proj:shape` there or among the
-    properties. `geometry` and `bbox` are not used: at the antimeridian they are often wrong. An
-    item without `eo:cloud_cover` counts as cloudless here, and its tiles are still judged one by
-    one from their scene classification.
+    properties. `bbox` is not used, and `geometry` only where `s2:nodata_pixel_percentage` confirms
+    it: at the antimeridian both are often wrong. An item without `eo:cloud_cover` counts as
+    cloudless here, and its tiles are still judged one by one from their scene classification.
 
     Raises:
         ItemError: it lacks something, or is no Sentinel-2 item in a UTM zone.
@@ -73,7 +82,7 @@ def scene_from_item(found: Found) -> Scene:
     cloud = _number(properties.get("eo:cloud_cover"))
     baseline = properties.get("s2:processing_baseline", properties.get("processing:version"))
     applied = properties.get("earthsearch:boa_offset_applied")
-    return Scene(
+    scene = Scene(
         id=item_id,
         collection=str(item.get("collection") or ""),
         epsg=epsg,
@@ -90,6 +99,8 @@ def scene_from_item(found: Found) -> Scene:
         baseline=baseline if isinstance(baseline, str) else None,
         boa_offset_applied=applied if isinstance(applied, bool) else None,
     )
+    nodata = _number(properties.get("s2:nodata_pixel_percentage"))
+    return replace(scene, outline=_outline(scene, item.get("geometry"), nodata or 0.0))
 
 
 def generation_time(item: JSONObject) -> datetime:
@@ -188,6 +199,32 @@ def _time(value: object) -> datetime | None:
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def _outline(
+    scene: Scene, geometry: object, nodata: float
+) -> shapely.Polygon | shapely.MultiPolygon | None:
+    """Where a scene has data by its item's geometry, if the nodata percentage says the same.
+
+    Corner by corner the geometry is right even where it seems to go round the world: in UTM 179°
+    and -179° are as near as they are on the ground.
+    """
+    if nodata < _FULL:
+        return None
+    try:
+        shape = shapely.geometry.shape(geometry)
+        shape = shapely.transform(
+            shape, lambda lonlat: np.column_stack(utm.project(scene.epsg, *lonlat.T))
+        )
+        if not np.isfinite(shapely.get_coordinates(shape)).all():
+            return None
+        inside = shapely.make_valid(shape).intersection(scene.footprint)
+    except (ValueError, TypeError, LookupError, AttributeError, shapely.errors.ShapelyError):
+        return None
+    polygons = [part for part in shapely.get_parts(inside).tolist() if part.area > 0]
+    outline = shapely.union_all(polygons)
+    share = 100.0 * outline.area / scene.footprint.area
+    return outline if polygons and abs(share - (100.0 - nodata)) < _CONFIRMED else None
 
 
 def _platform(properties: JSONObject, item_id: str) -> str:
