@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,8 @@ from shapely.geometry.polygon import orient
 from . import geojson, utm
 from .errors import InputError
 
-MAX_RADIUS_KM = 1000.0
-"""Of a circle; a country is better described by its outline."""
+MIN_RADIUS_KM, MAX_RADIUS_KM = 0.001, 1000.0
+"""Of a circle. Nothing on a 10 m pixel is smaller; a larger place is better told by its outline."""
 
 _GEOD = Geod(ellps="WGS84")
 _CIRCLE_POINTS = 360  # the chords of the outline leave out 0.004 % of the radius
@@ -70,8 +69,6 @@ class Area:
                 raise InputError(f"{name} is {lat:g}, not a latitude from -90 to 90; {_ORDER}")
         if south >= north:
             raise InputError(f"south {south:g} is not below north {north:g}; {_ORDER}")
-        if west == east:
-            raise InputError(f"west and east are both {west:g}: the box has no width; {_ORDER}")
         if west > east:
             east += 360
             if east - west > 180:
@@ -79,6 +76,8 @@ class Area:
                     f"west {west:g} is east of east {east - 360:g}: a box across the antimeridian "
                     f"would be {east - west:g}° wide, so they seem swapped; {_ORDER}"
                 )
+        if west == east:
+            raise InputError(f"west and east are both {west:g}: the box has no width; {_ORDER}")
         return cls(parts=_parts([shapely.box(west, south, east, north)]))
 
     @classmethod
@@ -87,7 +86,7 @@ class Area:
 
         Raises:
             InputError: not numbers; lon not in -180 to 180, lat not in -90 to 90; the radius is
-                not above 0 and at most 1000 km; the circle reaches a pole, where longitudes end.
+                not 0.001 to 1000 km; the circle reaches a pole, where longitudes end.
         """
         lon, lat = _number(lon, "lon"), _number(lat, "lat")
         radius_km = _number(radius_km, "radius_km")
@@ -96,9 +95,9 @@ class Area:
                 f"({lon:g}, {lat:g}) is not a place: the order is longitude (-180 to 180), "
                 f"latitude (-90 to 90), radius in km"
             )
-        if not 0 < radius_km <= MAX_RADIUS_KM:
+        if not MIN_RADIUS_KM <= radius_km <= MAX_RADIUS_KM:
             raise InputError(
-                f"radius_km is {radius_km:g}: it must be above 0 and at most {MAX_RADIUS_KM:g}; "
+                f"radius_km is {radius_km:g}: it must be {MIN_RADIUS_KM:g} to {MAX_RADIUS_KM:g}; "
                 f"for more ground use a box or a polygon"
             )
         metres = 1000 * radius_km
@@ -161,10 +160,17 @@ class Area:
             InputError: the code is not one of a UTM zone of WGS 84.
         """
         middle = utm.central_meridian(epsg)
-        near = shapely.box(middle - _ZONE_REACH, -90, middle + _ZONE_REACH, 90)
-        turned = [translate(part, turn) for part in self.parts for turn in (-360, 0, 360)]
+        west, east = middle - _ZONE_REACH, middle + _ZONE_REACH
+        near = shapely.box(west, -90, east, 90)
+        # Joined where they meet at ±180 before anything is rounded, so that no seam is left.
         inside = shapely.union_all(
-            [piece for part in turned for piece in _polygons(part.intersection(near))]
+            [
+                piece
+                for part in self.parts
+                for turn in (-360, 0, 360)
+                if part.bounds[0] + turn < east and part.bounds[2] + turn > west
+                for piece in _polygons(translate(part, turn).intersection(near))
+            ]
         )
         if inside.is_empty:
             return shapely.Polygon()
@@ -174,7 +180,7 @@ class Area:
 
         shape = shapely.transform(shapely.segmentize(inside, _EDGE), bend)
         if not shape.is_valid:
-            # Rings a few micrometres apart may touch once their edges are cut and rounded.
+            # Edges less than half a metre apart may cross once they are bent.
             shape = shapely.union_all(list(_polygons(shapely.make_valid(shape))))
         return shape
 
@@ -186,17 +192,8 @@ class Area:
     def __repr__(self) -> str:
         if self.circle:
             return "Area.around({:g}, {:g}, {:g})".format(*self.circle)
-        boxes = self.bboxes
-        west, south, east, north = boxes[0]
-        if len(boxes) == 2:
-            south, east, north = min(south, boxes[1][1]), boxes[1][2], max(north, boxes[1][3])
-        inside = f"{west:g}, {south:g}, {east:g}, {north:g}"
-        points = sum(len(part.exterior.coords) - 1 for part in self.parts)
-        if points == 4 * len(boxes) == 4 * len(self.parts) and all(
-            part.equals(part.envelope) for part in self.parts
-        ):
-            return f"Area.from_bbox({inside})"
-        return f"<Area of {points} points in ({inside}), {self.km2:,.0f} km²>"
+        boxes = " and ".join("({:g}, {:g}, {:g}, {:g})".format(*box) for box in self.bboxes)
+        return f"<Area of {self.km2:,.1f} km² in {boxes}>"
 
 
 def _parts(polygons: Sequence[shapely.Polygon]) -> tuple[shapely.Polygon, ...]:
@@ -207,6 +204,8 @@ def _parts(polygons: Sequence[shapely.Polygon]) -> tuple[shapely.Polygon, ...]:
         for turn in range(math.floor((west + 180) / 360), math.floor((east + 180) / 360) + 1):
             world = shapely.box(360 * turn - 180, -90, 360 * turn + 180, 90)
             cut += _polygons(translate(polygon.intersection(world), -360 * turn))
+    if not cut:
+        raise InputError("the area is too small: it has no extent in floating point")
     merged = cut[0] if len(cut) == 1 else shapely.union_all(cut)
     return tuple(orient(part) for part in _polygons(shapely.normalize(merged)))
 
@@ -224,6 +223,7 @@ def _bounds(bounds: NDArray[np.float64]) -> tuple[float, float, float, float]:
 
 
 def _number(value: object, name: str) -> float:
-    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
-        raise InputError(f"{name} must be a finite number, not {value!r}; {_ORDER}")
-    return float(value)
+    number = geojson.as_number(value)
+    if number is None:
+        raise InputError(f"{name} must be a finite number, not {value!r}")
+    return number

@@ -48,7 +48,8 @@ def _find(obj: object) -> Iterator[object]:
         elif kind == "FeatureCollection":
             todo += reversed(_list(item.get("features"), "the features of a collection"))
         elif kind == "Feature":
-            todo.append(item.get("geometry"))
+            if item.get("geometry") is not None:  # a feature may have no place, and then no ground
+                todo.append(item["geometry"])
         else:
             raise InputError(
                 f"an area is made of Polygons, not of a {_short(kind)}: "
@@ -57,11 +58,10 @@ def _find(obj: object) -> Iterator[object]:
 
 
 def _polygon(rings: object, where: str) -> shapely.Polygon:
-    shell, *holes = [_ring(ring, where) for ring in _list(rings, f"{where}'s coordinates")] or [
-        np.empty((0, 2))
-    ]
-    if not len(shell):
+    checked = [_ring(ring, where) for ring in _list(rings, f"the coordinates of {where}")]
+    if not checked:
         raise InputError(f"{where} has no rings")
+    shell, *holes = checked
     polygon = shapely.Polygon(shell, [_beside(hole, shell) for hole in holes])
     if not polygon.is_valid:
         raise InputError(
@@ -80,7 +80,7 @@ def _ring(positions: object, where: str) -> Ring:
     if len(points) < 4:
         raise InputError(f"a ring of {where} has fewer than three corners")
     ring = np.array(points)
-    steps = np.diff(ring[:, 0])
+    steps, span = np.diff(ring[:, 0]), np.ptp(ring[:, 0])
     jumps = np.abs(steps) > 180
     # An edge from -180 to 180 closes a map of the whole world or of Antarctica, and is meant; but
     # beside true jumps it is the same meridian under its other name.
@@ -92,19 +92,18 @@ def _ring(positions: object, where: str) -> Ring:
                 f"a ring of {where} goes round a pole: "
                 f"cut it at longitude ±180 as RFC 7946, 3.1.9, asks"
             )
-    if np.ptp(ring[:, 0]) > 360:
+    if max(span, np.ptp(ring[:, 0])) > 360:
         raise InputError(f"a ring of {where} goes round the world more than once")
     return ring
 
 
 def _position(position: object, where: str) -> tuple[float, float]:
-    numbers = _list(position, f"a position of {where}")[:2]
-    if len(numbers) < 2 or not all(_is_number(number) for number in numbers):
+    lon, lat, *_ = [*map(as_number, _list(position, f"a position of {where}")[:2]), None, None]
+    if lon is None or lat is None:
         raise InputError(
             f"{_short(position)} in {where} is not a position: "
             f"write [longitude, latitude], finite numbers"
         )
-    lon, lat = (float(number) for number in numbers)
     if not (-360 <= lon <= 360 and -90 <= lat <= 90):
         raise InputError(
             f"position [{lon:g}, {lat:g}] in {where} is not on Earth: longitude comes first, "
@@ -122,8 +121,15 @@ def _beside(hole: Ring, shell: Ring) -> Ring:
     return hole
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+def as_number(value: object) -> float | None:
+    """As a float, or None: not a number (True is none), NaN, infinite, or too large."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _list(value: object, what: str) -> Sequence[Any]:
