@@ -80,19 +80,21 @@ def _ring(positions: object, where: str) -> Ring:
     if len(points) < 4:
         raise InputError(f"a ring of {where} has fewer than three corners")
     ring = np.array(points)
-    steps, span = np.diff(ring[:, 0]), np.ptp(ring[:, 0])
+    spans = [np.ptp(ring[:, 0])]
+    steps = np.diff(ring[:, 0])
     jumps = np.abs(steps) > 180
     # An edge from -180 to 180 closes a map of the whole world or of Antarctica, and is meant; but
     # beside true jumps it is the same meridian under its other name.
     if not (np.abs(steps[jumps]) == 360).all():
         turns = np.cumsum(np.where(jumps, -np.sign(steps), 0))
         ring[1:, 0] += 360 * turns
-        if turns[-1]:
+        spans.append(np.ptp(ring[:, 0]))
+        if turns[-1] and spans[0] <= 360:
             raise InputError(
                 f"a ring of {where} goes round a pole: "
                 f"cut it at longitude ±180 as RFC 7946, 3.1.9, asks"
             )
-    if max(span, np.ptp(ring[:, 0])) > 360:
+    if max(spans) > 360:
         raise InputError(f"a ring of {where} goes round the world more than once")
     return ring
 
