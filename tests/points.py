@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from keenkite.area import Area
 from keenkite.index import Filters
-from keenkite.tiling import Tile
+from keenkite.tile import Tile
 
 START = datetime(2024, 1, 1, 1, 30, tzinfo=UTC)
 DAYS = 1000

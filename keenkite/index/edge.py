@@ -9,7 +9,6 @@ scrolls in blocks, and the graph is built in another process (see `maintenance`)
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ from numpy.typing import NDArray
 from keenkite.errors import TileIndexError
 from keenkite.index import backend as policy
 from keenkite.index.backend import VECTOR, Found, Meta, Progress, Tuning, stacked
-from keenkite.index.filters import Between, Box, Circle, Condition, During, Inside, OneOf, Shape
+from keenkite.index.edge_filters import INDEX_PARAMETERS, engine_filter
+from keenkite.index.filters import Condition
 from keenkite.index.folder import Folder
 from keenkite.index.lock import Hold, writing
 from keenkite.index.maintenance import maintain
@@ -110,7 +110,7 @@ class EdgeBackend:
         request = engine.QueryRequest(
             # Arrays are taken, though the stubs ask for lists.
             query=engine.Query.Nearest(vector, using=VECTOR),  # type: ignore[arg-type]
-            filter=_filter(conditions),
+            filter=engine_filter(conditions),
             limit=limit,
             with_payload=True,
             with_vector=with_vectors,
@@ -127,7 +127,7 @@ class EdgeBackend:
             return [_found(point, score=point.score) for point in shard.query(request)]
 
     def count(self, conditions: Sequence[Condition]) -> int:
-        request = engine.CountRequest(exact=True, filter=_filter(conditions))
+        request = engine.CountRequest(exact=True, filter=engine_filter(conditions))
         with self._shard.opened("counting") as shard:
             return shard.count(request)
 
@@ -143,7 +143,7 @@ class EdgeBackend:
             request = engine.ScrollRequest(
                 offset=offset,
                 limit=BLOCK,
-                filter=_filter(conditions),
+                filter=engine_filter(conditions),
                 with_payload=True if fields is None else list(fields),
                 with_vector=with_vectors,
             )
@@ -285,57 +285,11 @@ class EdgeBackend:
         )
         shard = engine.EdgeShard.create(str(path), config)
         for field, kind in policy.PAYLOAD_INDEXES.items():
-            parameters = _INDEX_PARAMETERS[kind](enable_hnsw=False)
+            parameters = INDEX_PARAMETERS[kind](enable_hnsw=False)
             shard.update(engine.UpdateOperation.create_field_index(field, parameters))
         return shard
-
-
-_INDEX_PARAMETERS: dict[str, Any] = {
-    "geo": engine.GeoIndexParams,
-    "datetime": engine.DatetimeIndexParams,
-    "keyword": engine.KeywordIndexParams,
-    "float": engine.FloatIndexParams,
-}
 
 
 def _found(point: Any, score: float | None = None) -> Found:
     vector = None if point.vector is None else np.asarray(point.vector[VECTOR], dtype=np.float32)
     return Found(id=str(point.id), payload=point.payload or {}, score=score, vector=vector)
-
-
-def _filter(conditions: Sequence[Condition]) -> engine.Filter:
-    return engine.Filter(must=[_condition(condition) for condition in conditions])
-
-
-def _condition(condition: Condition) -> engine.FieldCondition | engine.Filter:
-    match condition:
-        case OneOf(key=key, values=values):
-            return engine.FieldCondition(key, match=engine.MatchAny(list(values)))
-        case Between(key=key, low=low, high=high):
-            return engine.FieldCondition(key, range=engine.RangeFloat(gte=low, lte=high))
-        case During(key=key, start=start, before=before):
-            moments = engine.RangeDateTime(gte=_text(start), lt=_text(before))
-            return engine.FieldCondition(key, range=moments)
-        case Inside(key=key, shapes=shapes):
-            return engine.Filter(should=[_inside(key, shape) for shape in shapes])
-
-
-def _inside(key: str, shape: Shape) -> engine.FieldCondition:
-    point = engine.GeoPoint
-    match shape:
-        case Box(west=west, south=south, east=east, north=north):
-            box = engine.GeoBoundingBox(
-                top_left=point(west, north), bottom_right=point(east, south)
-            )
-            return engine.FieldCondition(key, geo_bounding_box=box)
-        case Circle(lon=lon, lat=lat, metres=metres):
-            circle = engine.GeoRadius(center=point(lon, lat), radius=metres)
-            return engine.FieldCondition(key, geo_radius=circle)
-        case _:
-            outer, *holes = [[point(lon, lat) for lon, lat in ring] for ring in shape.rings]
-            polygon = engine.GeoPolygon(exterior=outer, interiors=holes or None)
-            return engine.FieldCondition(key, geo_polygon=polygon)
-
-
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()

@@ -9,42 +9,30 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 import threading
 import time
 import uuid
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import QdrantClient, models
-from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 
-from keenkite.errors import InputError, TileIndexError
+from keenkite.errors import TileIndexError
 from keenkite.index import backend as policy
 from keenkite.index.backend import VECTOR, Found, Meta, Progress, stacked
-from keenkite.index.filters import Between, Box, Circle, Condition, During, Inside, OneOf, Shape
+from keenkite.index.filters import Condition
 from keenkite.index.points import Points
+from keenkite.index.remote_client import connect, translated
+from keenkite.index.remote_filters import INDEX_PARAMETERS, client_filter
+from keenkite.index.remote_records import Records, create, pages
 from keenkite.index.statistics import Moments, Statistics
-
-logger = logging.getLogger(__name__)
-
-COLLECTION = "keenkite"
-"""Name of the collection where a URL gives none."""
-
-PORT = 6333
-"""Qdrant's own, where a URL gives none."""
 
 SLICE = 256
 """Points per request: about 3 MB of JSON at 512 numbers."""
-
-BLOCK = 1000
-"""Points per block of a scroll."""
 
 META, STATISTICS, STEPS = "index/meta", "cache/statistics", "steps"
 
@@ -87,7 +75,7 @@ class RemoteBackend:
         """
         self._client = client
         self._tiles = collection
-        self._records = f"{collection}-records"
+        self._records = Records(client, f"{collection}-records", location=location)
         self._location = location
         self._mutex = threading.RLock()
         """Held during a change, and for what changes with it."""
@@ -96,7 +84,7 @@ class RemoteBackend:
         self._moments: tuple[str, Moments] | None = None
         """Sums over all points, and their generation."""
         with self._translated():
-            ours = client.collection_exists(self._records)
+            ours = self._records.exist()
             if not ours and client.collection_exists(collection):
                 raise TileIndexError(
                     f"{location} has a collection {collection!r} that is not a keenkite index; "
@@ -108,7 +96,7 @@ class RemoteBackend:
                         f"There is no index {collection!r} at {location}. "
                         "Check the URL, or build one there."
                     )
-                self._make_records()
+                self._records.make()
             found = self.read_record(META)
             if found is None:
                 if meta is None:
@@ -129,29 +117,7 @@ class RemoteBackend:
             InputError: the URL cannot be used.
             TileIndexError: as `RemoteBackend` does.
         """
-        parts = urlsplit(url)
-        try:
-            port = parts.port or PORT
-        except ValueError as error:
-            raise InputError(f"The port of the index URL cannot be used: {error}.") from error
-        if parts.username or parts.password or parts.query or parts.fragment or not parts.hostname:
-            raise InputError(
-                "An index URL is http(s)://host:port/collection and nothing else; "
-                "pass the key of the server as api_key."
-            )
-        *prefix, collection = [part for part in parts.path.split("/") if part] or [COLLECTION]
-        if api_key and parts.scheme == "http":
-            logger.warning("The API key goes to %s unencrypted; use https.", parts.hostname)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # the same in the client's words
-            client = QdrantClient(
-                url=f"{parts.scheme}://{parts.hostname}",
-                port=port,
-                prefix="/".join(prefix) or None,
-                api_key=api_key,
-                timeout=max(round(timeout), 1),
-                check_compatibility=False,
-            )
+        client, collection = connect(url, api_key=api_key, timeout=timeout)
         try:
             return cls(client, collection, meta, location=url)
         except BaseException:
@@ -190,7 +156,7 @@ class RemoteBackend:
                 self._tiles,
                 query=vector.tolist(),
                 using=VECTOR,
-                query_filter=_filter(conditions),
+                query_filter=client_filter(conditions),
                 search_params=parameters,
                 limit=limit,
                 with_payload=True,
@@ -200,7 +166,9 @@ class RemoteBackend:
 
     def count(self, conditions: Sequence[Condition]) -> int:
         with self._translated():
-            answer = self._client.count(self._tiles, count_filter=_filter(conditions), exact=True)
+            answer = self._client.count(
+                self._tiles, count_filter=client_filter(conditions), exact=True
+            )
         return answer.count
 
     def retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> list[Found]:
@@ -213,8 +181,14 @@ class RemoteBackend:
     def scroll(
         self, conditions: Sequence[Condition], *, fields: Sequence[str] | None, with_vectors: bool
     ) -> Iterator[list[Found]]:
-        wanted = True if fields is None else list(fields) or False
-        for records in self._pages(self._tiles, _filter(conditions), wanted, with_vectors):
+        for records in pages(
+            self._client,
+            self._tiles,
+            client_filter(conditions),
+            location=self._location,
+            fields=True if fields is None else list(fields) or False,
+            with_vectors=with_vectors,
+        ):
             yield [_found(record) for record in records]
 
     def delete(self, ids: Sequence[str]) -> None:
@@ -242,54 +216,22 @@ class RemoteBackend:
         return _generation(self._read_steps())
 
     def records(self, kind: str) -> dict[str, dict[str, Any]]:
-        of_kind = models.FieldCondition(key="kind", match=models.MatchValue(value=kind))
-        found = {}
-        for page in self._pages(self._records, models.Filter(must=[of_kind]), True, False):
-            payloads = [record.payload or {} for record in page]
-            found.update({payload["key"]: payload["value"] for payload in payloads})
-        return found
+        return self._records.all(kind)
 
     def read_record(self, key: str) -> dict[str, Any] | None:
-        with self._translated():
-            records = self._client.retrieve(self._records, [_record_id(key)], with_payload=True)
-        return (records[0].payload or {})["value"] if records else None
+        return self._records.read(key)
 
     def write_record(self, key: str, value: dict[str, Any]) -> None:
-        payload = {"key": key, "kind": key.partition("/")[0], "value": value}
-        point = models.PointStruct(id=_record_id(key), vector=[1.0], payload=payload)
-        with self._translated():
-            self._client.upsert(self._records, [point], wait=True)
+        self._records.write(key, value)
 
     def delete_records(self, keys: Sequence[str]) -> None:
-        if keys:
-            selector = models.PointIdsList(points=[_record_id(key) for key in keys])
-            with self._translated():
-                self._client.delete(self._records, selector, wait=True)
+        self._records.delete(keys)
 
     def maintain(self, progress: Progress | None) -> bool:  # noqa: ARG002
         return False  # a server does it by itself
 
     def close(self) -> None:
         self._client.close()
-
-    def _pages(
-        self, collection: str, where: models.Filter, fields: bool | list[str], with_vectors: bool
-    ) -> Iterator[list[models.Record]]:
-        offset = None
-        while True:
-            with self._translated():
-                records, offset = self._client.scroll(
-                    collection,
-                    scroll_filter=where,
-                    limit=BLOCK,
-                    offset=offset,
-                    with_payload=fields,
-                    with_vectors=with_vectors,
-                )
-            if records:
-                yield records
-            if offset is None:
-                return
 
     @contextmanager
     def _changing(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> Iterator[None]:
@@ -353,14 +295,6 @@ class RemoteBackend:
         self.write_record(STATISTICS, {"generation": generation, "moments": text})
         self._moments = generation, moments
 
-    def _make_records(self) -> None:
-        # A vector of one number: every point has one, and these are found by id.
-        one = models.VectorParams(size=1, distance=models.Distance.DOT)
-        self._create(self._records, one)
-        self._client.create_payload_index(
-            self._records, "kind", models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD)
-        )
-
     def _make_tiles(self) -> None:
         if not self._client.collection_exists(self._tiles):
             parameters = models.VectorParams(
@@ -378,71 +312,14 @@ class RemoteBackend:
                     )
                 ),
             )
-            self._create(self._tiles, {VECTOR: parameters})
+            create(self._client, self._tiles, {VECTOR: parameters})
         made = self._client.get_collection(self._tiles).payload_schema
         for field, kind in policy.PAYLOAD_INDEXES.items():
             if field not in made:
-                self._client.create_payload_index(self._tiles, field, _INDEX_PARAMETERS[kind])
+                self._client.create_payload_index(self._tiles, field, INDEX_PARAMETERS[kind])
 
-    def _create(
-        self, name: str, vectors: models.VectorParams | dict[str, models.VectorParams]
-    ) -> None:
-        try:
-            self._client.create_collection(name, vectors_config=vectors)
-        except UnexpectedResponse as error:
-            if error.status_code != 409:  # made by another process just now
-                raise
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Turn what the client raises into our errors. None of them shows a request's headers."""
-        try:
-            yield
-        except UnexpectedResponse as error:
-            raise TileIndexError(_explained(error, self._location)) from None
-        except ApiException as error:
-            reason = str(getattr(error, "source", error)) or "no answer"
-            raise TileIndexError(
-                f"The Qdrant server at {self._location} cannot be reached or does not answer as "
-                f"one: {reason}. Check the URL, and that the server runs."
-            ) from None
-
-
-def _explained(error: UnexpectedResponse, location: str) -> str:
-    code = error.status_code or 0
-    if code in (401, 403):
-        return (
-            f"The Qdrant server at {location} refuses access ({code}). "
-            "Give the right API key; to build, one that may write."
-        )
-    if code == 404:
-        return (
-            f"The Qdrant server at {location} does not know the collection or the path (404). "
-            "Check the URL; if the index was deleted, build it anew."
-        )
-    if code >= 500:
-        return (
-            f"The Qdrant server at {location} failed ({code} {error.reason_phrase}). "
-            "Try again; if it goes on, look into the server's log."
-        )
-    try:
-        reason = error.structured()["status"]["error"]
-    except (ValueError, KeyError, TypeError):
-        reason = error.reason_phrase
-    return (
-        f"The Qdrant server at {location} refuses the request ({code}): {reason}. "
-        "Its version must be 1.16 at least."
-    )
-
-
-_INDEX_PARAMETERS: dict[str, Any] = {
-    "geo": models.GeoIndexParams(type=models.GeoIndexType.GEO, enable_hnsw=False),
-    "datetime": models.DatetimeIndexParams(
-        type=models.DatetimeIndexType.DATETIME, enable_hnsw=False
-    ),
-    "keyword": models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, enable_hnsw=False),
-    "float": models.FloatIndexParams(type=models.FloatIndexType.FLOAT, enable_hnsw=False),
-}
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(self._location)
 
 
 def _generation(steps: dict[str, Step]) -> str:
@@ -450,51 +327,8 @@ def _generation(steps: dict[str, Step]) -> str:
     return json.dumps(numbers, sort_keys=True) if numbers else ""
 
 
-def _record_id(key: str) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, key))
-
-
 def _found(point: models.Record | models.ScoredPoint, score: float | None = None) -> Found:
     vector = None
     if isinstance(point.vector, dict):
         vector = np.asarray(point.vector[VECTOR], dtype=np.float32)
     return Found(id=str(point.id), payload=point.payload or {}, score=score, vector=vector)
-
-
-def _filter(conditions: Sequence[Condition]) -> models.Filter:
-    return models.Filter(must=[_condition(condition) for condition in conditions])
-
-
-def _condition(condition: Condition) -> models.FieldCondition | models.Filter:
-    match condition:
-        case OneOf(key=key, values=values):
-            return models.FieldCondition(key=key, match=models.MatchAny(any=list(values)))
-        case Between(key=key, low=low, high=high):
-            return models.FieldCondition(key=key, range=models.Range(gte=low, lte=high))
-        case During(key=key, start=start, before=before):
-            moments = models.DatetimeRange(gte=start, lt=before)
-            return models.FieldCondition(key=key, range=moments)
-        case Inside(key=key, shapes=shapes):
-            return models.Filter(should=[_inside(key, shape) for shape in shapes])
-
-
-def _inside(key: str, shape: Shape) -> models.FieldCondition:
-    def point(lon: float, lat: float) -> models.GeoPoint:
-        return models.GeoPoint(lon=lon, lat=lat)
-
-    match shape:
-        case Box(west=west, south=south, east=east, north=north):
-            box = models.GeoBoundingBox(
-                top_left=point(west, north), bottom_right=point(east, south)
-            )
-            return models.FieldCondition(key=key, geo_bounding_box=box)
-        case Circle(lon=lon, lat=lat, metres=metres):
-            circle = models.GeoRadius(center=point(lon, lat), radius=metres)
-            return models.FieldCondition(key=key, geo_radius=circle)
-        case _:
-            outer, *holes = [
-                models.GeoLineString(points=[point(lon, lat) for lon, lat in ring])
-                for ring in shape.rings
-            ]
-            polygon = models.GeoPolygon(exterior=outer, interiors=holes or None)
-            return models.FieldCondition(key=key, geo_polygon=polygon)
