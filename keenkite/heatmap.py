@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyproj
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from . import utm
 from .errors import InputError
 from .scene import PIXEL
 
@@ -73,9 +73,8 @@ class Heatmap:
     def peak_lonlat(self, tile: Tile) -> tuple[float, float]:
         """(lon, lat) of the peak's pixel, degrees; `tile` is the one that was looked at."""
         row, col = self.peak
-        to_lonlat = pyproj.Transformer.from_crs(tile.epsg, 4326, always_xy=True)
-        lon, lat = to_lonlat.transform(
-            tile.west + PIXEL * (col + 0.5), tile.north - PIXEL * (row + 0.5)
+        lon, lat = utm.unproject(
+            tile.epsg, tile.west + PIXEL * (col + 0.5), tile.north - PIXEL * (row + 0.5)
         )
         return float(lon), float(lat)
 

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyproj
 import shapely
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from shapely.geometry import mapping
 from shapely.geometry.polygon import orient
 
+from . import drawing
+from .drawing import INK, PAPER, QUIET, VACANT, Rgb
 from .errors import InputError, StorageError
 from .scene import PIXEL
 
@@ -33,27 +33,8 @@ if TYPE_CHECKING:
     from .search import Result
     from .tiling import Tile
 
-Rgb = NDArray[np.uint8]
-Colour = tuple[int, int, int]
-
-PAPER: Colour = (255, 255, 255)
-INK: Colour = (24, 28, 34)
-QUIET: Colour = (104, 112, 122)
-VACANT: Colour = (232, 234, 237)
-
 MAX_TILES = 100
 """On one sheet: more cannot be read, and the picture would not fit into a chat."""
-
-_INFERNO = (
-    (0, 0, 4), (31, 12, 72), (85, 15, 109), (136, 34, 106), (186, 54, 85),
-    (227, 89, 51), (249, 140, 10), (249, 201, 50), (252, 255, 164),
-)  # fmt: skip
-# matplotlib's "inferno" (CC0) at nine places: its lightness only rises, so the order of the
-# values survives every colour vision and a grey printer.
-LUT: Rgb = np.stack(
-    [np.interp(np.linspace(0, 8, 256), range(9), band) for band in zip(*_INFERNO, strict=True)], -1
-).astype(np.uint8)
-"""(256, 3) RGB of the values 0-1."""
 
 _MARGIN, _GAP = 20, 16
 _SHEET_WIDTH = 1000  # pixels; chat clients show about this much
@@ -91,13 +72,13 @@ def overlay(rgb: Rgb, heat: Heatmap, *, text: str | None = None, scale: int = 2)
     page = Image.new("RGB", (width, picture.height + 3 * size + 3 * pad), PAPER)
     page.paste(picture)
     pen = ImageDraw.Draw(page)
-    _ground_bar(pen, x=pad, y=picture.height - pad, scale=scale, size=size)
+    drawing.ground_bar(pen, x=pad, y=picture.height - pad, scale=scale, size=size)
     y = picture.height + pad
     number = f"maximum {heat.strength:.2f}"
-    room = width - 3 * pad - _length(number, size)
-    _write(pen, (pad, y), heat.text if text is None else text, size, INK, room=int(room))
-    _write(pen, (width - pad, y), number, size, QUIET, anchor="ra")
-    _legend(page, x=pad, y=y + size + pad, width=width - 2 * pad, size=size)
+    room = width - 3 * pad - drawing.length(number, size)
+    drawing.write(pen, (pad, y), heat.text if text is None else text, size, INK, room=int(room))
+    drawing.write(pen, (width - pad, y), number, size, QUIET, anchor="ra")
+    drawing.legend(page, x=pad, y=y + size + pad, width=width - 2 * pad, size=size)
     return page
 
 
@@ -112,55 +93,11 @@ def _heated(rgb: Rgb, heat: Heatmap, scale: int) -> Image.Image:
     big = Image.fromarray(heat.values).resize(
         (base.shape[1], base.shape[0]), Image.Resampling.BICUBIC
     )
-    picture = Image.fromarray(_blend(base, np.clip(np.asarray(big), 0, 1)))
+    picture = Image.fromarray(drawing.blend(base, np.clip(np.asarray(big), 0, 1)))
     if heat.found:
         row, col = ((position + 0.5) * scale for position in heat.peak)
-        _ring(picture, row, col, radius=5 + 2 * scale)
+        drawing.ring(picture, row, col, radius=5 + 2 * scale)
     return picture
-
-
-def _ring(picture: Image.Image, row: float, col: float, *, radius: int) -> None:
-    """A white ring with a dark edge; drawn four times as large, for a smooth line."""
-    fine, side = 4, 2 * radius + 4
-    stamp = Image.new("RGBA", (side * fine, side * fine))
-    pen = ImageDraw.Draw(stamp)
-    for edge, colour in ((1.25, INK), (0.0, PAPER)):
-        reach, inner = (radius + edge) * fine, (radius - 1.75 - edge) * fine
-        box = (side * fine / 2 - reach, side * fine / 2 + reach)
-        pen.ellipse((box[0], box[0], box[1], box[1]), outline=colour, width=round(reach - inner))
-    stamp = stamp.resize((side, side), Image.Resampling.BOX)
-    picture.paste(stamp, (round(col - side / 2), round(row - side / 2)), stamp)
-
-
-def _blend(base: NDArray[np.float32], values: NDArray[np.float32]) -> Rgb:
-    """Colours over a picture: none where the value is 0; never so much that it is hidden."""
-    grey = base @ np.array([0.299, 0.587, 0.114], np.float32)
-    dim = 0.85 * (0.4 * base + 0.6 * grey[..., None])
-    colour = LUT[np.rint(values * 255).astype(np.uint8)].astype(np.float32)
-    cover = 0.8 * (1 - (1 - values[..., None]) ** 2)
-    return np.asarray(np.clip(dim * (1 - cover) + colour * cover, 0, 255), np.uint8)
-
-
-def _legend(page: Image.Image, *, x: int, y: int, width: int, size: int) -> None:
-    """The bar of colours from 0 to 1, drawn as the values look over a grey ground."""
-    pen = ImageDraw.Draw(page)
-    _write(pen, (x, y), "0", size, QUIET)
-    _write(pen, (x + width, y), "1", size, QUIET, anchor="ra")
-    left, right = x + size, x + width - size
-    values = np.broadcast_to(
-        np.linspace(0, 1, right - left, dtype=np.float32), (size, right - left)
-    )
-    ground = np.full((*values.shape, 3), 110, np.float32)
-    page.paste(Image.fromarray(_blend(ground, values)), (left, y + 2))
-
-
-def _ground_bar(pen: ImageDraw.ImageDraw, *, x: int, y: int, scale: int, size: int) -> None:
-    """A bar as long as 500 m, in the lower left of a picture."""
-    length = round(500 / PIXEL * scale)
-    thick = max(2, size // 5)
-    pen.rectangle((x - 1, y - thick - 1, x + length + 1, y + 1), fill=INK)
-    pen.rectangle((x, y - thick, x + length, y), fill=PAPER)
-    pen.text((x, y - thick - 4), "500 m", PAPER, _font(size), "ls", stroke_width=2, stroke_fill=INK)
 
 
 # --- sheets -----------------------------------------------------------------------------------
@@ -248,11 +185,11 @@ def _sheet(cards: Sequence[_Card], title: str, subtitle: str, *, with_heat: bool
     pen = ImageDraw.Draw(page)
     legend = 190 if with_heat and width > 700 else 0
     room = width - 2 * _MARGIN - legend
-    _write(pen, (_MARGIN, 18), title, 24, INK, room=room)
-    _write(pen, (_MARGIN, 50), subtitle, 13, QUIET, room=room)
+    drawing.write(pen, (_MARGIN, 18), title, 24, INK, room=room)
+    drawing.write(pen, (_MARGIN, 50), subtitle, 13, QUIET, room=room)
     if legend:
-        _write(pen, (width - _MARGIN, 22), "like the text", 12, QUIET, anchor="ra")
-        _legend(page, x=width - _MARGIN - 180, y=48, width=180, size=12)
+        drawing.write(pen, (width - _MARGIN, 22), "how much like the text", 12, QUIET, anchor="ra")
+        drawing.legend(page, x=width - _MARGIN - 180, y=48, width=180, size=12)
     for n, card in enumerate(cards):
         x = _MARGIN + (n % columns) * (card_width + _GAP)
         y = header + (n // columns) * (card_height + _GAP)
@@ -265,17 +202,19 @@ def _draw_card(page: Image.Image, card: _Card, x: int, y: int, width: int) -> No
     pen = ImageDraw.Draw(page)
     if card.rgb is None:
         pen.rectangle((x, y, x + width - 1, y + side - 1), fill=VACANT)
-        pen.text((x + width / 2, y + side / 2), "no pixels kept", QUIET, _font(13), "mm")
+        pen.text((x + width / 2, y + side / 2), "no pixels kept", QUIET, drawing.font(13), "mm")
     else:
         page.paste(tile_image(card.rgb, scale=1), (x, y))
         if card.heat is not None:
             page.paste(_heated(card.rgb, card.heat, 1), (x + side + 4, y))
-    right = _length(card.right, 12)
-    _write(pen, (x, y + side + 6), card.left, 14, INK, room=int(width - right - 8))
-    _write(pen, (x + width, y + side + 8), card.right, 12, INK, anchor="ra")
+    right = drawing.length(card.right, 12)
+    drawing.write(pen, (x, y + side + 6), card.left, 14, INK, room=int(width - right - 8))
+    drawing.write(pen, (x + width, y + side + 8), card.right, 12, INK, anchor="ra")
     tile = card.tile
-    _write(pen, (x, y + side + 26), place(tile.lon, tile.lat), 12, QUIET)
-    _write(pen, (x + width, y + side + 26), f"{tile.datetime:%Y-%m-%d}", 12, QUIET, anchor="ra")
+    drawing.write(pen, (x, y + side + 26), place(tile.lon, tile.lat), 12, QUIET)
+    drawing.write(
+        pen, (x + width, y + side + 26), f"{tile.datetime:%Y-%m-%d}", 12, QUIET, anchor="ra"
+    )
 
 
 def place(lon: float, lat: float) -> str:
@@ -316,22 +255,17 @@ def hits_geojson(result: Result) -> dict[str, Any]:
 
 def _ground(tile: Tile) -> dict[str, Any]:
     """A tile's square as a GeoJSON geometry."""
-    side = PIXEL * tile.size
-    x = tile.west + side * np.array([0, 0, 1, 1])
-    y = tile.north - side * np.array([0, 1, 1, 0])
-    to_lonlat = pyproj.Transformer.from_crs(tile.epsg, 4326, always_xy=True)
-    lon, lat = to_lonlat.transform(x, y)
-    parts = [shapely.Polygon(np.column_stack([lon, lat]))]
-    if np.ptp(lon) > 180:  # across the antimeridian: cut there, on a globe that goes on to 360°
-        whole = shapely.Polygon(np.column_stack([lon % 360, lat]))
-        beyond = whole.intersection(shapely.box(180, -90, 360, 90))
-        parts = [
-            whole.intersection(shapely.box(0, -90, 180, 90)),
-            shapely.transform(beyond, lambda at: at - (360, 0)),
-        ]
+    # The corners' longitudes go on beyond ±180 where the square does: shift that part back.
+    square = shapely.Polygon(tile.corners)
+    parts = [
+        shapely.transform(part, lambda at, turn=turn: at - (turn, 0))
+        for turn in (-360, 0, 360)
+        if (part := square.intersection(shapely.box(turn - 180, -90, turn + 180, 90))).area > 0
+    ]
     # 1e-6 degrees are a tenth of a metre; the RFC wants outer rings counter-clockwise.
     parts = [orient(shapely.transform(part, lambda at: at.round(6))) for part in parts]
-    geometry: dict[str, Any] = mapping(parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts))
+    shape = parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
+    geometry: dict[str, Any] = mapping(shape)
     return geometry
 
 
@@ -391,34 +325,6 @@ def to_png(image: Image.Image, *, max_bytes: int = 500_000) -> bytes:
         image = image.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
-
-
-def _length(text: str, size: int) -> float:
-    return _font(size).getlength(text)
-
-
-def _write(
-    pen: ImageDraw.ImageDraw,
-    at: tuple[float, float],
-    text: str,
-    size: int,
-    colour: Colour,
-    *,
-    anchor: str = "la",
-    room: int | None = None,
-) -> None:
-    """One line of text, its end cut where it is longer than the room."""
-    text = " ".join(text.split())
-    if room is not None and _length(text, size) > room:
-        kept = len(text)
-        while kept and _length(text[:kept] + "…", size) > room:
-            kept -= 1
-        text = text[:kept].rstrip() + "…"
-    pen.text(at, text, colour, _font(size), anchor)
-
-
 def _check_rgb(rgb: Rgb) -> None:
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
         raise InputError(
@@ -436,9 +342,3 @@ def _check_lengths(
             f"{number} tiles need as many images, not {len(images)}"
             + ("." if heats is None else f", and as many heatmaps, not {len(heats)}.")
         )
-
-
-__all__ = [
-    "contact_sheet", "hits_geojson", "overlay", "place", "tile_image", "tile_sheet", "to_png",
-    "write_geotiff",
-]  # fmt: skip
