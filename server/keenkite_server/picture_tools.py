@@ -1,0 +1,113 @@
+"""get_heatmap and get_tile_image: pictures, with their facts in a few lines of text."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+from mcp.server.mcpserver.tools import Tool
+from mcp_types import CallToolResult, ImageContent, TextContent
+from pydantic import Field
+
+from . import arguments as args
+from .edge import Scrubber, strict_tool
+from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from keenkite.heatmap import Heatmap
+    from keenkite.tiling import Tile
+
+MAX_BYTES = 480_000
+"""Of a picture: clients break on more than some 700 KB of base64, which is 4/3 of this."""
+
+Tiles = Annotated[
+    list[args.TileId],
+    Field(min_length=1, max_length=9, description="One to nine tile ids, from earlier answers"),
+]
+
+
+class PictureTools:
+    """Looking at tiles. They answer blocks and no structure: some clients show only one of both."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def tools(self) -> list[Tool]:
+        """Its tools."""
+        scrub = Scrubber(self._workspace.settings)
+        return [
+            strict_tool(self.get_heatmap, title="Show where in a tile", scrub=scrub),
+            strict_tool(self.get_tile_image, title="Show tiles", scrub=scrub),
+        ]
+
+    def get_heatmap(
+        self,
+        tile_ids: Tiles,
+        text: Annotated[args.Text, Field(description='One concept: "airport"')],
+    ) -> CallToolResult:
+        """Show where in one to nine tiles a concept is: a picture with its heatmap, the lon/lat of
+        its peak and its strength (0-1). Use it to check and to point at what search_tiles found;
+        a map that stays dark means that the tile does not show it."""
+        import numpy as np
+
+        from keenkite.heatmap import heatmaps
+        from keenkite.pictures import overlay, tile_sheet
+
+        tiles = self._workspace.tiles(tile_ids)
+        images = self._workspace.images(tiles)
+        _, encoder = self._workspace.search_index()
+        heats = heatmaps(encoder, np.stack(images), text)
+        if len(tiles) == 1:
+            picture = overlay(images[0], heats[0], text=text)
+        else:
+            picture = tile_sheet(tiles, images, title=text, heats=heats)
+        pairs = zip(tiles, heats, strict=True)
+        return _shown(picture, [_heat_line(tile, heat, text) for tile, heat in pairs])
+
+    def get_tile_image(self, tile_ids: Tiles) -> CallToolResult:
+        """Show one to nine tiles as a picture in true colour, 10 m a pixel, north up. Use it to
+        look at hits before describing them."""
+        from keenkite.pictures import tile_image, tile_sheet
+
+        tiles = self._workspace.tiles(tile_ids)
+        images = self._workspace.images(tiles)
+        if len(tiles) == 1:
+            picture = tile_image(images[0])
+        else:
+            picture = tile_sheet(tiles, images, title="Sentinel-2")
+        return _shown(picture, [tile_line(tile) for tile in tiles])
+
+
+def tile_line(tile: Tile) -> str:
+    """Where and when, for the text beside a picture."""
+    return (
+        f"{tile.id}: centre lon {tile.lon:.4f}, lat {tile.lat:.4f}, {tile.datetime:%Y-%m-%d}, "
+        f"cloud {tile.cloud:.2f}, region {tile.region}"
+    )
+
+
+def png(picture: Image) -> bytes:
+    """A picture as PNG, small enough for a chat."""
+    from keenkite.pictures import to_png
+
+    return to_png(picture, max_bytes=MAX_BYTES)
+
+
+def _heat_line(tile: Tile, heat: Heatmap, text: str) -> str:
+    lon, lat = heat.peak_lonlat(tile)
+    line = f"{tile.id}: {text!r} peaks at lon {lon:.4f}, lat {lat:.4f} with strength "
+    line += f"{heat.strength:.2f} (0-1)"
+    return line if heat.found else f"{line}, too weak to be a find"
+
+
+def _shown(picture: Image, lines: Sequence[str]) -> CallToolResult:
+    data = base64.b64encode(png(picture)).decode()
+    return CallToolResult(
+        content=[
+            ImageContent(type="image", data=data, mime_type="image/png"),
+            TextContent(type="text", text="\n".join(lines)),
+        ]
+    )

@@ -1,0 +1,127 @@
+"""Resources: pictures of tiles and outlines of regions; and completions of their names."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp_types import (
+    Completion,
+    CompletionArgument,
+    CompletionContext,
+    PromptReference,
+    ResourceTemplateReference,
+)
+
+from keenkite.errors import InputError, KeenkiteError
+
+from .arguments import TILE_ID
+from .edge import Scrubber
+from .picture_tools import png
+from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from keenkite.index import Region
+
+GEOJSON = "application/geo+json"
+
+
+def add_resources(server: MCPServer, workspace: Workspace) -> None:
+    """Offer the resources and completions."""
+    scrub = Scrubber(workspace.settings)
+
+    @server.resource(
+        "keenkite://tiles/{tile_id}",
+        name="tile",
+        title="Picture of a tile",
+        description="A tile in true colour, as PNG; tile ids come from search_tiles",
+        mime_type="image/png",
+    )
+    def tile_picture(tile_id: str) -> bytes:
+        if not re.fullmatch(TILE_ID, tile_id):
+            raise ResourceNotFoundError("That is not the id of a tile; search_tiles gives ids.")
+        from keenkite.pictures import tile_image
+
+        try:
+            (tile,) = workspace.tiles([tile_id])
+            (rgb,) = workspace.images([tile])
+            return png(tile_image(rgb))
+        except InputError as error:
+            raise ResourceNotFoundError(scrub(str(error))) from error
+        except KeenkiteError as error:
+            raise ResourceError(scrub(str(error))) from error
+
+    @server.resource(
+        "keenkite://regions",
+        name="regions",
+        title="Outlines of all regions",
+        description="A GeoJSON FeatureCollection of what is indexed; longitude first",
+        mime_type=GEOJSON,
+    )
+    def all_outlines() -> str:
+        features = [outline(region) for region in _regions()]
+        return json.dumps({"type": "FeatureCollection", "features": features})
+
+    @server.resource(
+        "keenkite://regions/{region}",
+        name="region",
+        title="Outline of a region",
+        description="A GeoJSON Feature of an indexed region; longitude first",
+        mime_type=GEOJSON,
+    )
+    def one_outline(region: str) -> str:
+        for found in _regions():
+            if found.name == region:
+                return json.dumps(outline(found))
+        raise ResourceNotFoundError("There is no region of that name; list_indexes names them.")
+
+    def _regions() -> list[Region]:
+        try:
+            index = workspace.find_index()
+            return index.regions() if index else []
+        except KeenkiteError as error:
+            raise ResourceError(scrub(str(error))) from error
+
+    async def complete(
+        _ref: PromptReference | ResourceTemplateReference,
+        argument: CompletionArgument,
+        _context: CompletionContext | None,
+    ) -> Completion | None:
+        if argument.name != "region":
+            return None
+        try:
+            regions = await anyio.to_thread.run_sync(_regions)
+        except ResourceError:
+            return None  # a list that cannot be had is no reason to fail while somebody types
+        typed = argument.value.casefold()
+        names = [each.name for each in regions if each.name.casefold().startswith(typed)]
+        return Completion(values=names[:100], total=len(names), has_more=len(names) > 100)
+
+    server.completion()(complete)  # type: ignore[no-untyped-call]
+
+
+def outline(region: Region) -> dict[str, Any]:
+    """A region's bounds as a GeoJSON Feature (RFC 7946); two polygons across ±180."""
+    west, south, east, north = region.bounds
+    spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
+    rings = [[[[w, south], [e, south], [e, north], [w, north], [w, south]]] for w, e in spans]
+    single = len(rings) == 1
+    return {
+        "type": "Feature",
+        "id": region.name,
+        "properties": {
+            "region": region.name,
+            "tiles": region.tiles,
+            "scenes": region.scenes,
+            "start": region.start.isoformat(),
+            "end": region.end.isoformat(),
+        },
+        "geometry": {
+            "type": "Polygon" if single else "MultiPolygon",
+            "coordinates": rings[0] if single else rings,
+        },
+    }
