@@ -132,7 +132,6 @@ def plan_build(
     max_cloud: float = 20.0,
     choose: Choice = "every-date",
     region: str = "default",
-    lattice: Lattice | None = None,
 ) -> Plan:
     """What `build_index` would do with the same arguments.
 
@@ -146,11 +145,10 @@ def plan_build(
         raise InputError(f"max_cloud is a percentage from 0 to 100, not {max_cloud}")
     if not region or len(region) > 100:
         raise InputError("a region needs a name of 1 to 100 characters")
-    lattice = lattice or Lattice()
     scenes = catalog.search(area, start, end, max_cloud=max_cloud)
     if choose == "least-cloudy":
         scenes = least_cloudy_cover(scenes, area)
-    works = list(_divide(index, scenes, area, lattice, region))
+    works = list(_divide(index, scenes, area, region))
     if not works:
         raise CatalogError(
             f"no scene of this area from {start} to {end} with less than {max_cloud:g} % cloud: "
@@ -171,7 +169,6 @@ def build_index(
     choose: Choice = "every-date",
     region: str = "default",
     pixels: PixelArchive | None = None,
-    lattice: Lattice | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Report:
     """Index an area's tiles from every scene of some days that an earlier build has not done.
@@ -189,7 +186,6 @@ def build_index(
         choose: "every-date", or "least-cloudy": the fewest, clearest scenes that cover the area.
         region: A name to find these tiles by later.
         pixels: Keeps the RGB pixels; by default a folder beside an embedded index, none by URL.
-        lattice: Size and stride of the tiles.
         progress: Called after each strip. What it raises stops the build; what was done stays.
 
     Raises:
@@ -198,12 +194,11 @@ def build_index(
             the same arguments goes on with the rest. A scene whose pixels cannot be read is no
             error: see `Report.failed`.
     """
-    lattice = lattice or Lattice()
     report = Report()
     with report.timed("catalog"):
         plan = plan_build(
             index, area, start, end,
-            catalog=catalog, max_cloud=max_cloud, choose=choose, region=region, lattice=lattice,
+            catalog=catalog, max_cloud=max_cloud, choose=choose, region=region,
         )  # fmt: skip
     if pixels is None and index.folder is not None:
         pixels = PixelArchive(index.folder / "pixels")
@@ -212,7 +207,7 @@ def build_index(
     meter = _Meter(plan.tiles, len(todo), progress)
     for work in todo:
         try:
-            _build_scene(work, index, encoder, pixels, lattice, region, report, meter)
+            _build_scene(work, index, encoder, pixels, region, report, meter)
             report.scenes.append(work.scene.id)
         except SceneError as error:
             logger.warning("scene left out: %s", error)
@@ -228,7 +223,6 @@ def _build_scene(
     index: TileIndex,
     encoder: Encoder,
     pixels: PixelArchive | None,
-    lattice: Lattice,
     region: str,
     report: Report,
     meter: "_Meter",
@@ -236,6 +230,7 @@ def _build_scene(
     """All of one scene: strips -> tiles -> vectors -> index, then the record that it is done."""
     scene = work.scene
     _check_room(index, scene)
+    lattice = Lattice(*index.grid)
     window = lattice.window(work.cells, scene)
     cutter = TileCutter(scene, work.cells, lattice, region=region)
     kept = 0
@@ -248,7 +243,7 @@ def _build_scene(
                 with report.timed("index"):
                     index.upsert(tiles, vectors)
                 kept += len(tiles)
-            meter.scene_at(scene, kept + sum(cutter.dropped.values()))
+            meter.scene_at(scene, len(work.cells) - cutter.left)
     report.kept += kept
     report.dropped.update(cutter.dropped)
     if pixels is not None:
@@ -259,14 +254,13 @@ def _build_scene(
     )
 
 
-def _divide(
-    index: TileIndex, scenes: Sequence[Scene], area: Area, lattice: Lattice, region: str
-) -> Iterator[Work]:
+def _divide(index: TileIndex, scenes: Sequence[Scene], area: Area, region: str) -> Iterator[Work]:
     """Give each scene its tiles; where scenes of one pass overlap, the first by id has them.
 
     Neighbouring scenes of a pass show the same pixels on 17-20 % of their ground, so this saves
     reading and encoding them twice.
     """
+    lattice = Lattice(*index.grid)
     taken: dict[tuple[int, date, str], set[tuple[int, int]]] = {}
     for scene in sorted(scenes, key=lambda scene: (scene.datetime, scene.id)):
         cells = lattice.cells(scene.epsg, scene.footprint, area.in_utm(scene.epsg))

@@ -170,14 +170,15 @@ def train(
     seed: int,
     phases: Sequence[Phase],
     checkpoint: Path,
+    save_every: int = 100,
 ) -> open_clip.CLIP:
     """Train from scratch, or on from the checkpoint of a run that was stopped.
 
     Args:
-        stream: Batches of a phase from one of its steps on.
+        stream: Batches of a phase, given the step of the whole training it begins at.
         seed: Of the weights, the phrases and the windows' places.
         phases: In order.
-        checkpoint: Written every 100 steps.
+        checkpoint: Read where it exists, written every `save_every` steps.
 
     Returns:
         The moving average of the weights.
@@ -230,7 +231,7 @@ def train(
                     file=sys.stderr,
                     flush=True,
                 )
-            if step % 100 == 0:
+            if step % save_every == 0:
                 saved = {name: part.state_dict() for name, part in parts.items()}
                 torch.save({"step": step} | saved, checkpoint)
     trained: open_clip.CLIP = average.module
@@ -260,6 +261,7 @@ def export(model: open_clip.CLIP, folder: Path) -> None:
     """Write the weights (FP16) and the configuration that `ClipEncoder` loads."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.half().contiguous() for name, value in model.state_dict().items()}
+    del state["logit_bias"]  # of the loss; a vector does not depend on it
     save_file(state, folder / "keenkite-tiny.safetensors")
     (folder / "keenkite-tiny.json").write_text(json.dumps(CONFIG, indent=2) + "\n")
 
