@@ -155,7 +155,7 @@ class World:
 
 def _around(lon: float, lat: float) -> tuple[float, float, float, float]:
     west, east = ((x + 180) % 360 - 180 for x in (lon - 0.012, lon + 0.012))
-    return float(west), float(lat - 0.01), float(east), float(lat + 0.01)
+    return tuple(round(float(x), 7) for x in (west, lat - 0.01, east, lat + 0.01))  # type: ignore[return-value]
 
 
 def _box(lon: float, lat: float, side: float) -> Area:
