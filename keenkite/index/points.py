@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from keenkite.errors import InputError
-from keenkite.tile import Tile
+from keenkite.tiling import Tile
 
 if TYPE_CHECKING:
     from keenkite.index.backend import Meta

@@ -19,7 +19,7 @@ from keenkite.index.points import checked_points, checked_query, point_id, tile_
 from keenkite.index.region import FIELDS, Region, summarise
 from keenkite.index.remote import RemoteBackend
 from keenkite.index.statistics import Statistics
-from keenkite.tile import Tile
+from keenkite.tiling import Tile
 
 if TYPE_CHECKING:
     from keenkite.encoder import Encoder
