@@ -1,142 +1,22 @@
-"""The lattice of tiles in each UTM zone, and cutting a scene's strips into them.
-
-Pure: arrays in, tiles and arrays out; nothing is read or written.
-"""
+"""TileCutter: strips of a scene in, tiles and their pixels out."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
-from . import utm
-from .errors import InputError, SceneError
-from .scene import PIXEL, Scene, Strip, Window
-from .scl import KINDS, KindCounter
-from .tile import Tile as Tile
+from keenkite import utm
+from keenkite.errors import InputError
+from keenkite.scene import PIXEL, Scene, Strip
+from keenkite.tiling.lattice import Lattice
+from keenkite.tiling.scl import KINDS, KindCounter
+from keenkite.tiling.tile import Tile
 
 BATCH = 128
 """Tiles cut at a time: 19 MB of pixels at 224 px."""
-
-
-@dataclass(frozen=True)
-class Lattice:
-    """Where tiles may lie: corners on multiples of 10 m × stride, in all scenes of a zone alike.
-
-    Scene origins are multiples of 10 m, so every tile lies on the pixels of every scene, and two
-    scenes of the same ground give the same tiles.
-    """
-
-    size: int = 224
-    """Side of a tile, pixels of 10 m."""
-    stride: int = 112
-    """From one tile to the next, pixels of 10 m; 1 to `size`."""
-
-    def __post_init__(self) -> None:
-        for name in ("size", "stride"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise InputError(f"{name} is a whole number of pixels, 1 or more, not {value!r}")
-        if self.stride > self.size:
-            raise InputError(
-                f"stride {self.stride} is larger than size {self.size}: "
-                f"ground between the tiles would be lost"
-            )
-
-    def cells(
-        self, epsg: int, footprint: shapely.Polygon, area_utm: shapely.Geometry
-    ) -> NDArray[np.int64]:
-        """The tiles of an area that a scene shows.
-
-        A tile is one of the area's when its middle, the stride × stride square round its centre,
-        meets the area: middles cover the ground once, so a small area has few tiles. It is one of
-        the scene's when all of it lies within the footprint: grid tiles overlap by 9.8 km, more
-        than a tile, so one that sticks out is whole in the neighbour.
-
-        Args:
-            epsg: The UTM zone that both shapes are in.
-            footprint: Of the scene, metres; see `Scene.footprint`.
-            area_utm: Of the area, metres; see `Area.in_utm`. May be empty.
-
-        Returns:
-            (n, 2) (column, row), north to south and then west to east.
-
-        Raises:
-            InputError: the code is not one of a UTM zone.
-        """
-        utm.central_meridian(epsg)
-        none = np.empty((0, 2), dtype=np.int64)
-        if area_utm.is_empty or footprint.is_empty:
-            return none
-        pitch, side = self.stride * PIXEL, self.size * PIXEL
-        rim = (side - pitch) / 2  # from an edge of a tile to its middle
-        west, south, east, north = footprint.bounds
-        area_west, area_south, area_east, area_north = area_utm.bounds
-        west, east = max(west, area_west - rim - pitch), min(east, area_east + rim + pitch)
-        south, north = max(south, area_south - rim - pitch), min(north, area_north + rim + pitch)
-        columns = np.arange(math.ceil(west / pitch), math.floor((east - side) / pitch) + 1)
-        rows = np.arange(math.floor(north / pitch), math.ceil((south + side) / pitch) - 1, -1)
-        if not len(columns) or not len(rows):
-            return none
-        row, column = (axis.ravel() for axis in np.meshgrid(rows, columns, indexing="ij"))
-        x, y = column * pitch, row * pitch
-        shapely.prepare([footprint, area_utm])
-        found = shapely.intersects(
-            area_utm, shapely.box(x + rim, y - side + rim, x + side - rim, y - rim)
-        )
-        if not footprint.equals(footprint.envelope):
-            found &= shapely.covers(footprint, shapely.box(x, y - side, x + side, y))
-        return np.column_stack([column[found], row[found]]).astype(np.int64)
-
-    def window(self, cells: NDArray[np.int64], scene: Scene) -> Window:
-        """The pixels of a scene that its tiles need.
-
-        Args:
-            cells: (n, 2) (column, row), one or more.
-            scene: Of the same zone.
-
-        Raises:
-            InputError: there are no cells.
-            SceneError: the scene's origin is not a multiple of 10 m, or a tile reaches beyond it.
-        """
-        if not len(cells):
-            raise InputError(f"scene {scene.id}: no cells, so no window; leave the scene out")
-        top, left = self.upper_left(cells, scene)
-        row, col = int(top.min()), int(left.min())
-        window = Window(
-            row=row,
-            col=col,
-            rows=int(top.max()) + self.size - row,
-            cols=int(left.max()) + self.size - col,
-        )
-        if min(row, col) < 0 or row + window.rows > scene.height or col + window.cols > scene.width:
-            raise SceneError(
-                f"scene {scene.id}: {window} reaches beyond its {scene.height} rows and "
-                f"{scene.width} columns; take cells from Lattice.cells with its footprint"
-            )
-        return window
-
-    def upper_left(
-        self, cells: NDArray[np.int64], scene: Scene
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(row, col) in the scene of the first pixel of each tile: two arrays of (n,).
-
-        Raises:
-            SceneError: the scene's origin is not a multiple of 10 m.
-        """
-        if scene.west % PIXEL or scene.north % PIXEL:
-            raise SceneError(
-                f"scene {scene.id}: its origin ({scene.west}, {scene.north}) is not a multiple of "
-                f"10 m, so its pixels are not those of the lattice; resample it first"
-            )
-        col = cells[:, 0] * self.stride - round(scene.west / PIXEL)
-        row = round(scene.north / PIXEL) - cells[:, 1] * self.stride
-        return row, col
 
 
 class TileCutter:
@@ -224,14 +104,15 @@ class TileCutter:
     def _next_rows(self, strip: Strip) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """RGB and SCL of the rows of a strip not seen yet, in the columns of the window."""
         rows, cols = strip.scl.shape
-        skip, left = self._row - strip.row, self._window.col - strip.col
+        rows_left = self._window.row + self._window.rows - self._row
+        skip = self._row - strip.row if rows_left else rows
+        left = self._window.col - strip.col
         if skip < 0 or left < 0 or left + self._window.cols > cols:
             raise InputError(
                 f"scene {self._scene.id}: a strip of rows {strip.row} to {strip.row + rows} and "
                 f"columns {strip.col} to {strip.col + cols}, where row {self._row} of "
                 f"{self._window} comes next"
             )
-        rows_left = self._window.row + self._window.rows - self._row
         inside = np.s_[skip : skip + rows_left, left : left + self._window.cols]
         return strip.rgb[inside], strip.scl[inside]
 
@@ -240,7 +121,8 @@ class TileCutter:
         size = self._lattice.size
         counts = np.empty((len(done), len(KINDS)), dtype=np.int64)
         tops, begins = np.unique(self._top[done.start : done.stop], return_index=True)
-        for top, begin, end in zip(tops.tolist(), begins, [*begins[1:], len(done)], strict=True):
+        ends = np.append(begins, len(done))[1:]
+        for top, begin, end in zip(tops.tolist(), begins, ends, strict=True):
             left = self._left[done.start + begin : done.start + end]
             counts[begin:end] = self._counter.count(top, top + size, left, left + size).T
         valid = counts[:, :1]

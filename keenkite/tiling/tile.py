@@ -8,8 +8,8 @@ from datetime import datetime as DateTime
 
 import numpy as np
 
-from . import utm
-from .scene import PIXEL
+from keenkite import utm
+from keenkite.scene import PIXEL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
