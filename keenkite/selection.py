@@ -99,10 +99,11 @@ def select_scenes(
 def least_cloudy_cover(scenes: Sequence[Scene], area: Area) -> list[Scene]:
     """Few scenes, with little cloud, that show as much of an area as all of them do.
 
-    Clearest first, each scene is taken that shows ground the ones before it do not. Then,
-    cloudiest first, each is given back whose ground is shown as well by others taken that are
-    hardly cloudier (`AS_CLEAR`): one whole scene instead of the halves of two, but no clear scene
-    for a cloudy one. What is left has no scene too many; the smallest such set is not looked for.
+    Again and again, of the scenes hardly cloudier (`AS_CLEAR`) than the clearest one that shows
+    ground not yet covered, the one that shows most of it is taken. Then, cloudiest first, each is
+    given back whose ground is shown as well by others taken that are hardly cloudier. So one whole
+    scene stands for the halves of two, but no cloudy scene for a clear one. What is left has no
+    scene too many; the smallest such set is not looked for.
 
     Args:
         scenes: Of any dates and UTM zones.
@@ -111,43 +112,63 @@ def least_cloudy_cover(scenes: Sequence[Scene], area: Area) -> list[Scene]:
     Returns:
         The clearest first.
     """
-    grounds = _Grounds(area)
+    view = _View(area)
+    scenes = sorted(scenes, key=lambda scene: (scene.cloud, scene.datetime, scene.id))
+    left = [(scene, view.wanted(scene)) for scene in scenes]
     taken: list[Scene] = []
-    for scene in sorted(scenes, key=lambda scene: (scene.cloud, scene.datetime, scene.id)):
-        if grounds.extends(scene, taken):
-            taken.append(scene)
+    while left := [(scene, rest) for scene, rest in left if not _is_narrow(rest)]:
+        limit = left[0][0].cloud + AS_CLEAR
+        eligible = [(scene, rest.area) for scene, rest in left if scene.cloud <= limit]
+        most = max(ground for _, ground in eligible)
+        # Seen from another zone, or drawn on another day, the same ground differs by 1 % or less.
+        best = next(scene for scene, ground in eligible if ground >= 0.99 * most)
+        taken.append(best)
+        left = [
+            (scene, view.without(rest, [best], scene.epsg))
+            for scene, rest in left
+            if scene is not best
+        ]
+    taken.sort(key=scenes.index)
     for scene in reversed(taken[:]):
         others = [other for other in taken if other is not scene]
         as_clear = [other for other in others if other.cloud <= scene.cloud + AS_CLEAR]
-        if not grounds.extends(scene, as_clear):
+        if _is_narrow(view.without(view.wanted(scene), as_clear, scene.epsg)):
             taken = others
     return taken
 
 
-class _Grounds:
-    """What scenes show of an area, each seen from the UTM zone of another."""
+class _View:
+    """An area, and what scenes show of it, as seen from one UTM zone or another."""
 
     def __init__(self, area: Area) -> None:
-        self._wanted = cache(area.in_utm)
+        self._area = cache(area.in_utm)
         # Keyed by ground, not by scene: many dates of one grid tile show the same.
         self._seen_from = cache(_project)
 
-    def extends(self, scene: Scene, others: Sequence[Scene]) -> bool:
-        """Whether a scene shows more of the area than the others do."""
+    def wanted(self, scene: Scene) -> shapely.Geometry:
+        """What a scene shows of the area, in its own zone."""
+        return scene.ground.intersection(self._area(scene.epsg))
+
+    def without(
+        self, ground: shapely.Geometry, scenes: Sequence[Scene], epsg: int
+    ) -> shapely.Geometry:
+        """Some ground, in a zone, less what scenes of any zone show."""
         shown = [
-            self._seen_from(other.ground, other.epsg, scene.epsg)
-            for other in others
-            if _zones_apart(scene.epsg, other.epsg) <= _REACH
+            self._seen_from(scene.ground, scene.epsg, epsg)
+            for scene in scenes
+            if _zones_apart(scene.epsg, epsg) <= _REACH
         ]
-        wanted = scene.ground.intersection(self._wanted(scene.epsg))
-        rest = wanted.difference(shapely.union_all(shown))
-        # Shrunk by half of it from all sides, what is narrow vanishes.
-        return not rest.buffer(-NARROW / 2).is_empty
+        return ground.difference(shapely.union_all(shown))
 
 
 def _merit(collection: str, collections: Sequence[str]) -> int:
     """The earlier in the list, the higher."""
     return -collections.index(collection) if collection in collections else -len(collections)
+
+
+def _is_narrow(ground: shapely.Geometry) -> bool:
+    """Whether it is nowhere as wide as `NARROW`: shrunk by half of that, it vanishes."""
+    return bool(ground.buffer(-NARROW / 2).is_empty)
 
 
 def _zones_apart(epsg: int, other: int) -> int:

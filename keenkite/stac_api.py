@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import count
 from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urljoin, urlsplit, urlunsplit
 
@@ -28,6 +29,9 @@ PAGE = 100
 MAX_PAGES = 1000
 """A search of more pages is refused: it is the whole archive, or a server that goes in circles."""
 RETRIES = 5
+"""How often a request is sent again that an overloaded server refuses."""
+RETRIES_UNREACHED = 2
+"""The same where there is no reply at all: mostly the name or the network is wrong."""
 PATIENCE = 120.0
 """Seconds: no request is tried again later than this."""
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and without a byte
@@ -64,13 +68,13 @@ class StacApi:
         """
         try:
             parts = urlsplit(url)
-            netloc = parts.hostname or ""
-            netloc = f"[{netloc}]" if ":" in netloc else netloc
-            netloc += f":{parts.port}" if parts.port is not None else ""
+            name, port = parts.hostname, parts.port
         except ValueError:
-            netloc = ""
-        if not netloc or parts.scheme not in ("http", "https"):
+            name = None
+        if not name or parts.scheme not in ("http", "https"):
             raise CatalogError("the URL of a STAC API looks like https://host/path: check it")
+        netloc = f"[{name}]" if ":" in name else name
+        netloc += "" if port is None else f":{port}"
         self.host = netloc
         """Host and port, to name it in messages: the URL itself may hold secrets."""
         self._url = urlunsplit((parts.scheme, netloc, parts.path, "", ""))
@@ -137,7 +141,7 @@ class StacApi:
         )
 
     def _explain(self, error: APIError) -> CatalogError:
-        status = getattr(error, "status_code", None)
+        status = _status(error)
         if status is None:
             return CatalogError(
                 f"the STAC API {self.host} cannot be reached: {_root_cause(error)}. "
@@ -211,18 +215,21 @@ class _PatientIO(StacApiIO):
         """The reply's text.
 
         Raises:
-            APIError: it failed for good, or `RETRIES` times over, or for `PATIENCE`.
+            APIError: it failed for good, or too often, or for too long.
         """
         deadline = time.monotonic() + PATIENCE
-        for wait in (self._backoff * 2**tries for tries in range(RETRIES)):
+        for tries in count():
             try:
                 return str(super().request(href, method, headers, parameters))
             except APIError as error:
-                if not _may_pass(error) or time.monotonic() + wait > deadline:
+                wait = self._backoff * 2**tries
+                limit = RETRIES_UNREACHED if _status(error) is None else RETRIES
+                late = tries == limit or time.monotonic() + wait > deadline
+                if late or not _may_pass(error):
                     raise
                 logger.info("the STAC API does not answer as it should: again in %.1f s", wait)
                 time.sleep(wait)
-        return str(super().request(href, method, headers, parameters))
+        raise AssertionError("counted to the end of all numbers")
 
     def __enter__(self) -> Self:
         return self
@@ -240,9 +247,15 @@ def _query(landing: Any, max_cloud: float) -> dict[str, dict[str, float]] | None
     return {"eo:cloud_cover": {"lt": max_cloud}} if conforms else None
 
 
+def _status(error: APIError) -> int | None:
+    """The HTTP status of a reply; None when there was none."""
+    status: int | None = getattr(error, "status_code", None)
+    return status
+
+
 def _may_pass(error: APIError) -> bool:
     """Whether the same request may well succeed a little later."""
-    status = getattr(error, "status_code", None)
+    status = _status(error)
     throttled = status == 403 and "forbidden" in str(error).lower()
     return status is None or status in _OVERLOADED or throttled
 

@@ -185,9 +185,14 @@ def _numbers(sources: tuple[JSONObject, ...], field: str) -> list[float]:
 
 
 def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    """A finite number, or None. JSON may hold integers that no float can."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _time(value: object) -> datetime | None:
