@@ -48,8 +48,8 @@ def distance_km(
     lon_a: ArrayLike, lat_a: ArrayLike, lon_b: ArrayLike, lat_b: ArrayLike
 ) -> NDArray[np.float64]:
     """Kilometres over the ellipsoid between points in degrees, (n,) each -> (n,)."""
-    ends = (lon_a, lat_a, lon_b, lat_b)
-    _, _, metres = GEOD.inv(*(np.atleast_1d(np.asarray(end, float)) for end in ends))
+    ends = [np.atleast_1d(np.asarray(end, float)) for end in (lon_a, lat_a, lon_b, lat_b)]
+    _, _, metres = GEOD.inv(ends[0], ends[1], ends[2], ends[3])
     return np.asarray(metres) / 1000
 
 

@@ -1,0 +1,282 @@
+"""What a score means: how much better a text fits a tile than the rest of the language does.
+
+Raw cosines of a CLIP model cannot be read: they lie within a few hundredths of each other, at a
+level that differs by text, whether the thing is there or not. Three steps mend that, and
+docs/scoring.md has the measurements behind each number below.
+
+1. The query vector is q = t - mean(b): t is the text's vector, averaged over templates, the b are
+   those of a background vocabulary. It is one vector, so the index does the work; and
+   z = (q·x - q·μ) / √(qᵀΣq) says how far tile x stands out of an index of mean μ and covariance Σ.
+2. Of the best few hundred, the contrast asks how far t beats the b that fit that very tile best.
+3. A tile's evidence is averaged with that of the two tiles that look most like it: a thing that is
+   there is mostly seen more than once, an accident of one vector is not.
+
+Evidence is in units of how much the background texts differ on the index's own tiles, which are
+the same for every text and take the scale of the model away.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .encoder import Encoder
+from .errors import InputError
+from .index import Statistics
+
+Floats = NDArray[np.float64]
+Vectors = NDArray[np.float32]
+
+
+def _lines(name: str) -> tuple[str, ...]:
+    text = files("keenkite").joinpath("data", name).read_text("utf-8")
+    lines = (line.strip() for line in text.splitlines())
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+TEMPLATES = _lines("templates.txt")
+"""Captions with "{}" for the concept."""
+
+BACKGROUND = _lines("background.txt")
+"""What overhead pictures show, one concept each."""
+
+SYNONYM = 0.6
+"""A background concept is left out when its vector is this near to the text's: the cosine between
+both after the background's mean is subtracted, which differs less from model to model."""
+
+SHARPNESS = 3.0
+"""How strictly the best rival decides in the contrast, per unit of evidence. With the vectors of
+RemoteCLIP this is a softmax of temperature 1/105, about what the model was trained with."""
+
+LOOK_ALIKES = 3
+"""Tiles whose evidence is averaged, the tile itself included."""
+RERANKED = 512
+"""Tiles whose evidence is averaged with that of look-alikes; the rest of a longer list, which
+follows them by z, is judged tile by tile."""
+
+EVEN = 1.8
+"""Evidence at which a hit is as likely right as wrong."""
+
+SLOPE = 0.4
+"""Evidence by which the log-odds grow by 1."""
+
+ALIKE_EVEN, ALIKE_SLOPE = 0.45, 0.1
+"""The same for examples, where evidence is 0 for the index's mean and 1 for the examples' own."""
+
+UNLIKE = 0.25
+"""Weight of what a query is unlike, when nothing is given that it is like."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """One thing to look for, as vectors; `Scorer` makes them."""
+
+    query: Floats
+    """(dim,) what the index is asked for; of no particular norm."""
+    offset: float
+    """query·μ, the score of the mean tile."""
+    deviation: float
+    """√(queryᵀ Σ query), above 0."""
+    text: Floats | None = None
+    """(dim,) unit norm, before any correction; None for examples alone."""
+    rivals: Floats | None = None
+    """(m, dim) background concepts that mean something else; None when there are too few."""
+    unit: float = 1.0
+    """Cosine per unit of evidence of the text."""
+    alike: Floats | None = None
+    """(dim,) what examples add to the query; None without examples."""
+    alike_offset: float = 0.0
+    """alike·μ"""
+    alike_span: float = 1.0
+    """How far above that the examples themselves are."""
+
+    def z(self, vectors: Vectors) -> Floats:
+        """(n, dim) -> (n,): standard deviations above the mean tile of the index."""
+        return np.asarray((vectors @ self.query - self.offset) / self.deviation)
+
+    def fit(self, vectors: Vectors) -> Floats:
+        """(n, dim) -> (n,): how far the text beats the rivals on average; in units of evidence."""
+        if self.text is None or self.rivals is None:
+            return np.zeros(len(vectors))
+        return np.asarray(vectors @ (self.text - self.rivals.mean(axis=0)) / self.unit)
+
+    def contrast(self, vectors: Vectors) -> Floats:
+        """(n, dim) -> (n,): how far the text beats the best rivals; in units of evidence."""
+        if self.text is None or self.rivals is None:
+            return np.zeros(len(vectors))
+        behind = (vectors @ self.rivals.T - (vectors @ self.text)[:, None]) / self.unit
+        worst = behind.max(axis=1)
+        rest = np.exp(SHARPNESS * (behind - worst[:, None])).sum(axis=1)
+        return np.asarray(-worst - np.log(rest) / SHARPNESS)
+
+    def log_odds(self, vectors: Vectors) -> Floats:
+        """(n, dim) -> (n,): ln(p / (1 - p)) of each tile by itself, where p is the confidence."""
+        parts = []
+        if self.rivals is not None:
+            evidence = (self.fit(vectors) + self.contrast(vectors)) / 2
+            parts.append((evidence - EVEN) / SLOPE)
+        elif self.text is not None:  # nothing to compare with but the index
+            parts.append(self.z(vectors) - 3)
+        if self.alike is not None:
+            near = (vectors @ self.alike - self.alike_offset) / self.alike_span
+            parts.append((near - ALIKE_EVEN) / ALIKE_SLOPE)
+        return np.asarray(np.mean(parts, axis=0))
+
+
+class Scorer:
+    """What is the same for all concepts of one search: encoder, background, the index's vectors."""
+
+    def __init__(
+        self, encoder: Encoder, statistics: Statistics, background: Sequence[str] = BACKGROUND
+    ) -> None:
+        """Encode the background, once per encoder and list.
+
+        Args:
+            encoder: of the index's vectors.
+            statistics: of an index with one tile at least.
+            background: concepts that tiles may show; empty for none, and then confidence rests on
+                z alone, which cannot tell a common thing from one that is not there.
+
+        Raises:
+            InputError: a background concept is no text.
+        """
+        self._encoder = encoder
+        self._statistics = statistics
+        self._background = _background(encoder, tuple(background))
+        spread = self._background.gram
+        mean = statistics.mean
+        # The mean over tiles and concepts of the squared deviations of a tile's cosines.
+        variance = float(np.sum(statistics.covariance * spread) + mean @ spread @ mean)
+        self._unit = max(math.sqrt(max(variance, 0.0)), 1e-6)
+
+    def wanted(
+        self,
+        text: str | None = None,
+        *,
+        like: Vectors | None = None,
+        unlike: Vectors | None = None,
+    ) -> Wanted:
+        """A concept by its name, by examples (n, dim), or both."""
+        mean = self._statistics.mean
+        query = np.zeros(len(mean))
+        parts: dict[str, Floats | float] = {}
+        if text is not None:
+            (vector,) = encode_concepts(self._encoder, [text])
+            rivals = self._background.others(vector)
+            corrected = vector - rivals.mean(axis=0) if len(rivals) else vector
+            query += corrected / self._deviation(corrected)
+            parts |= {"text": vector}
+            if len(rivals) >= 2:  # one alone has no spread to measure by
+                parts |= {"rivals": rivals, "unit": self._unit}
+        if like is not None or unlike is not None:
+            way = _way(mean, like, unlike)
+            query += way / self._deviation(way) * (1.0 if like is not None else UNLIKE)
+            if like is not None:
+                start = float(way @ mean)
+                span = float(way @ like.mean(axis=0, dtype=np.float64)) - start
+                parts |= {"alike": way, "alike_offset": start, "alike_span": max(span, 1e-6)}
+        return Wanted(
+            query=query,
+            offset=float(query @ mean),
+            deviation=self._deviation(query),
+            **parts,  # type: ignore[arg-type]
+        )
+
+    def _deviation(self, query: Floats) -> float:
+        """Of query·x over the index's tiles; never 0."""
+        variance = float(query @ self._statistics.covariance @ query)
+        return max(math.sqrt(max(variance, 0.0)), 1e-6)
+
+
+def among_look_alikes(values: Floats, vectors: Vectors) -> Floats:
+    """(n,), (n, dim) -> (n,): each value averaged with those of the most similar tiles."""
+    if len(values) <= LOOK_ALIKES:
+        return values
+    similar = vectors @ vectors.T
+    nearest = np.argpartition(-similar, LOOK_ALIKES - 1, axis=1)[:, :LOOK_ALIKES]
+    return np.asarray(values[nearest].mean(axis=1))
+
+
+def encode_concepts(encoder: Encoder, concepts: Sequence[str]) -> Floats:
+    """n concepts -> (n, dim) unit vectors: the mean over `TEMPLATES`, normalised."""
+    phrases = [caption.replace("{}", text) for text in concepts for caption in TEMPLATES]
+    vectors = encoder.encode_texts(phrases).astype(np.float64)
+    means = vectors.reshape(len(concepts), len(TEMPLATES), -1).mean(axis=1)
+    return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True))
+
+
+class _Background:
+    def __init__(self, vectors: Floats) -> None:
+        self.vectors = vectors
+        """(n, dim), unit norm."""
+        self.mean = vectors.mean(axis=0) if len(vectors) else np.zeros(vectors.shape[1])
+        self.centred = vectors - self.mean
+        self.gram = self.centred.T @ self.centred / max(len(vectors), 1)
+        """(dim, dim)"""
+
+    def others(self, text: Floats) -> Floats:
+        """(m, dim): without the concepts that mean nearly the same as `text`."""
+        if len(self.vectors) < 2:
+            return self.vectors
+        aim = text - self.mean
+        lengths = np.linalg.norm(self.centred, axis=1) * np.linalg.norm(aim)
+        near = self.centred @ aim / np.maximum(lengths, 1e-12)
+        return np.asarray(self.vectors[near < SYNONYM])
+
+
+_known: weakref.WeakKeyDictionary[Encoder, dict[tuple[str, ...], _Background]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def _background(encoder: Encoder, concepts: tuple[str, ...]) -> _Background:
+    for concept in concepts:
+        if not isinstance(concept, str) or not concept.strip():
+            raise InputError(f"The background holds {concept!r}; its concepts are short texts.")
+    known = _known.setdefault(encoder, {})
+    if concepts not in known:
+        vectors = encode_concepts(encoder, concepts) if concepts else np.zeros((0, encoder.dim))
+        known[concepts] = _Background(vectors)
+    return known[concepts]
+
+
+def _way(mean: Floats, like: Vectors | None, unlike: Vectors | None) -> Floats:
+    """The direction from what is not meant to what is; `mean` stands for what was not said.
+
+    2·mean⁺ - mean⁻ of GeoVibes with the index's mean subtracted, halved.
+    """
+    good = mean if like is None else like.mean(axis=0, dtype=np.float64)
+    bad = mean if unlike is None else unlike.mean(axis=0, dtype=np.float64)
+    if like is None:
+        return np.asarray(good - bad)
+    return np.asarray(good - (bad + mean) / 2)
+
+
+def judge(wanted: Wanted, vectors: Vectors) -> tuple[Floats, Floats]:
+    """(n, dim), best z first -> (n,) log-odds, and (n,) the same before step 3."""
+    alone = wanted.log_odds(vectors)
+    odds = alone.copy()
+    odds[:RERANKED] = among_look_alikes(alone[:RERANKED], vectors[:RERANKED])
+    return odds, alone
+
+
+def confidence(log_odds: Floats | float) -> Floats:
+    """ln(p / (1 - p)) -> p, 0-1."""
+    return np.asarray(np.exp(log_confidence(log_odds)))
+
+
+def log_confidence(log_odds: Floats | float) -> Floats:
+    """ln(p / (1 - p)) -> ln p, without loss of digits on either side."""
+    return np.asarray(-np.logaddexp(0.0, -np.asarray(log_odds, np.float64)))
+
+
+def log_odds_of(log_p: Floats) -> Floats:
+    """ln p -> ln(p / (1 - p)); p below 1."""
+    log_p = np.minimum(log_p, -1e-15)
+    return np.asarray(log_p - np.log(-np.expm1(log_p)))
