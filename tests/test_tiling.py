@@ -68,7 +68,7 @@ def test_every_tile_is_a_plain_slice_of_the_scene_however_it_is_cut_into_strips(
     cutter = TileCutter(
         scene, cells, lattice, region="r", max_nodata=max_nodata, max_cloud=max_cloud
     )
-    assert cutter.remaining == len(cells)
+    assert cutter.left == len(cells)
     window = lattice.window(cells, scene)
     tiles, pixels = cut_all(cutter, strips(window, rgb, scl, heights, margin=margin))
     assert [(tile.column, tile.row) for tile in tiles] == list(expected)
@@ -79,7 +79,7 @@ def test_every_tile_is_a_plain_slice_of_the_scene_however_it_is_cut_into_strips(
             [tile.cloud, tile.water, tile.vegetation, tile.bare, tile.snow, tile.valid], fractions
         )
     assert dict(cutter.dropped) == dropped
-    assert cutter.remaining == 0
+    assert cutter.left == 0
 
 
 def test_fractions_are_right_for_tiles_of_more_rows_than_a_byte_counts():
@@ -122,7 +122,7 @@ def test_tiles_left_out_by_a_lost_strip_are_told():
     first, second, *rest = strips(window, rgb, scl, [15])
     cutter = TileCutter(scene, cells, SMALL, region="r")
     cut_all(cutter, [first, second])
-    assert 0 < cutter.remaining < len(cells)
+    assert 0 < cutter.left < len(cells)
     with pytest.raises(InputError, match=f"rows {rest[1].row} to .* where row {rest[0].row} of"):
         cutter.cut(rest[1])
     _, cols = rest[0].scl.shape
@@ -133,7 +133,7 @@ def test_tiles_left_out_by_a_lost_strip_are_told():
         with pytest.raises(InputError, match="comes next"):
             cutter.cut(narrow)
     cut_all(cutter, rest)
-    assert cutter.remaining == 0
+    assert cutter.left == 0
 
 
 @pytest.mark.parametrize(

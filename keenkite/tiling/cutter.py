@@ -67,7 +67,7 @@ class TileCutter:
         self._counter = KindCounter(edges, window.cols, first_row=window.row)
 
     @property
-    def remaining(self) -> int:
+    def left(self) -> int:
         """Tiles not cut and not dropped yet: 0 once the strips have reached the window's end."""
         return len(self._cells) - self._done
 
@@ -92,7 +92,7 @@ class TileCutter:
         done = range(self._done, int(np.searchsorted(bottoms, self._row, side="right")))
         kept, fractions = self._judge(done)
         self._done = done.stop
-        if self.remaining:
+        if self.left:
             first = int(self._top[self._done])  # the first row that is needed again
             self._counter.forget(first)
             # A copy, so that the strip itself can go.
