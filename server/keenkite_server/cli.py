@@ -16,11 +16,8 @@ from .settings import ServerSettings, parse
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until the client goes, or Ctrl-C; returns the exit code."""
-    given = vars(_parser().parse_args(argv))
     try:
-        settings = ServerSettings.from_environment(
-            **{name: parse(name, str(value)) for name, value in given.items() if value is not None}
-        )
+        settings = settings_of(argv)
         from .transport import serve
 
         serve(settings)
@@ -30,6 +27,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def settings_of(argv: Sequence[str] | None = None) -> ServerSettings:
+    """The settings of a command line and the environment.
+
+    Raises:
+        InputError: they cannot be used.
+    """
+    given = vars(_parser().parse_args(argv))
+    return ServerSettings.from_environment(
+        **{name: parse(name, str(value)) for name, value in given.items() if value is not None}
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ can share the folder.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 from dataclasses import dataclass, field, fields, replace
@@ -23,6 +24,8 @@ from keenkite.area import Area
 from keenkite.errors import InputError, StorageError, TileIndexError
 from keenkite.index.folder import write_whole
 from keenkite.index.lock import FileLock
+
+from .arguments import JOB_ID
 
 State = Literal["queued", "running", "interrupted", "done", "failed", "cancelled"]
 FINISHED = ("done", "failed", "cancelled")
@@ -231,8 +234,9 @@ class JobStore:
             lock.close()
 
     def _record(self, job_id: str) -> Job | None:
+        path = self._path(job_id, "json")
         try:
-            return Job.from_json(json.loads(self._path(job_id, "json").read_bytes()))
+            return Job.from_json(json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError, InputError) as error:
@@ -246,9 +250,9 @@ class JobStore:
         write_whole(self._path(job.id, "json"), content, durable=job.finished)
 
     def _path(self, job_id: str, kind: str) -> Path:
-        # Ids are checked at the edge; this holds whatever comes.
-        if not job_id.removeprefix("build-").isalnum():
-            raise InputError("That is not the id of a build.")
+        # Task ids come unchecked; an id must not lead out of the folder.
+        if not re.fullmatch(JOB_ID, job_id):
+            raise InputError("That is not the id of a build, such as build-0123456789ab.")
         return self._folder / f"{job_id}.{kind}"
 
     def _forget_old(self) -> None:
