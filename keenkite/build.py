@@ -65,7 +65,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a build is; given to the callback after each strip of a scene."""
+    """Where a build is; given to the callback after each batch of tiles."""
 
     scene: str
     """Id of the scene being read."""
@@ -186,7 +186,8 @@ def build_index(
         choose: "every-date", or "least-cloudy": the fewest, clearest scenes that cover the area.
         region: A name to find these tiles by later.
         pixels: Keeps the RGB pixels; by default a folder beside an embedded index, none by URL.
-        progress: Called after each strip. What it raises stops the build; what was done stays.
+        progress: Called after each batch of tiles. What it raises stops the build; what was done
+            stays.
 
     Raises:
         InputError, CatalogError: before any work starts.
@@ -243,7 +244,9 @@ def _build_scene(
                 with report.timed("index"):
                     index.upsert(tiles, vectors)
                 kept += len(tiles)
-            meter.scene_at(scene, len(work.cells) - cutter.left)
+                meter.scene_at(scene, kept + sum(cutter.dropped.values()))
+        if cutter.left:
+            raise SceneError(f"scene {scene.id}: its pixels end {cutter.left} tiles too early")
     report.kept += kept
     report.dropped.update(cutter.dropped)
     if pixels is not None:

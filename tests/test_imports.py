@@ -13,7 +13,7 @@ CORE = ROOT / "keenkite"
 HEAVY = {
     "torch": {"encoder", "devices", "clearclip", "models", "weights", "demo"},
     "open_clip": {"encoder", "devices", "clearclip", "models", "weights", "demo"},
-    "rasterio": {"reader", "pixels", "pictures", "demo"},
+    "rasterio": {"bands", "reader", "pixels", "pictures", "demo"},
     "qdrant_client": {"index"},
     "qdrant_edge": {"index"},
     "pystac_client": {"stac_api"},

@@ -171,13 +171,18 @@ def _write_scene(
         pixels = np.ascontiguousarray(numbers[..., band], dtype=np.uint16)
         _write_cog(home / f"{stem}.tif", pixels, transform, world.epsg, "average")
     classes = np.where(valid, scl[grid.window], 0)[::2, ::2].astype(np.uint8)
-    coarse = transform * Affine.scale(2)
+    coarse = _coarser(transform)
     _write_cog(home / "SCL.tif", classes, coarse, world.epsg, "nearest")
     item = _item(name, grid, overflight, transform, classes, world.epsg)
     path = home / f"{name}.json"
     path.write_text(json.dumps(item, indent=1))
     logger.info("wrote %s: %.1f %% cloud", name, item["properties"]["eo:cloud_cover"])
     return path
+
+
+def _coarser(transform: Affine) -> Affine:
+    """The transform of pixels of 20 m with the same upper left corner."""
+    return Affine(2 * transform.a, 0, transform.c, 0, 2 * transform.e, transform.f)
 
 
 def _write_cog(
@@ -297,7 +302,7 @@ def _assets(transform: Affine, shape: tuple[int, int]) -> dict[str, Any]:
         "title": "Scene classification map (SCL)",
         "gsd": 20,
         "proj:shape": [shape[0] // 2, shape[1] // 2],
-        "proj:transform": list(transform * Affine.scale(2))[:6],
+        "proj:transform": list(_coarser(transform))[:6],
         "raster:bands": [{"nodata": 0, "data_type": "uint8", "spatial_resolution": 20}],
         "roles": ["data"],
     }

@@ -64,8 +64,8 @@ TRAINING_SEEDS = range(1_000_000, 1_001_000)
 """No world that is shipped, tested or measured has one of these."""
 
 PHASES = (
-    Phase(size=112, count=64, steps=2000, rate=1.5e-3),
-    Phase(size=224, count=32, steps=800, rate=2e-3),
+    Phase(size=112, count=64, steps=1500, rate=1.5e-3),
+    Phase(size=224, count=32, steps=600, rate=2e-3),
 )
 
 MODEL_FOLDER = Path(__file__).parent / "model"
