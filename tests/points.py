@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from keenkite.area import Area
 from keenkite.index import Filters
-from keenkite.tile import Tile
+from keenkite.tiling import Tile
 
 START = datetime(2024, 1, 1, 1, 30, tzinfo=UTC)
 DAYS = 1000
@@ -99,8 +99,11 @@ class World:
         tiles, n = self.tiles, len(self.tiles)
         ok = np.ones(n, bool)
         if filters.area is not None:
-            places = [(t.lon, t.lat) for t in tiles]
-            ok &= shapely.contains_xy(shapely.MultiPolygon(filters.area.parts), places)
+            lon, lat = np.array([(t.lon, t.lat) for t in tiles]).T
+            if filters.area.circle is not None:
+                ok &= _inside(lon, lat, *filters.area.circle)
+            else:
+                ok &= shapely.contains_xy(shapely.MultiPolygon(filters.area.parts), lon, lat)
         if filters.start:
             ok &= [t.datetime.date() >= filters.start for t in tiles]
         if filters.end:
@@ -151,6 +154,16 @@ class World:
         )  # fmt: skip
         found["none there"] = Filters(regions=("nowhere",))
         return found
+
+
+def _inside(
+    lons: NDArray[np.float64], lats: NDArray[np.float64], lon: float, lat: float, radius_km: float
+) -> NDArray[np.bool_]:
+    """Which places are in a circle on the sphere of 6371 km, by the haversine formula."""
+    x, y, x0, y0 = (np.radians(value) for value in (lons, lats, lon, lat))
+    half = np.sin((y - y0) / 2) ** 2 + np.cos(y) * np.cos(y0) * np.sin((x - x0) / 2) ** 2
+    inside: NDArray[np.bool_] = 2 * 6371 * np.arcsin(np.sqrt(half)) <= radius_km
+    return inside
 
 
 def _around(lon: float, lat: float) -> tuple[float, float, float, float]:

@@ -7,6 +7,7 @@ import re
 import threading
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ class Server:
     """A body to answer everything with."""
     requests: list[tuple[str, str]] = field(default_factory=list)
     """Method and path of every request so far."""
+    indexes: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    """Collection -> field -> kind of the payload indexes made; local mode forgets them."""
     engine: QdrantClient = field(default_factory=lambda: QdrantClient(":memory:"))
     mutex: threading.Lock = field(default_factory=threading.Lock)
 
@@ -77,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             with state.mutex, warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # local mode has no payload indexes, and says so
-                result = _work(state.engine, self.command, path, body)
+                result = _work(state, self.command, path, body)
         except ValueError as error:
             return self.reply(404 if "not found" in str(error) else 400, _status(str(error)))
         text = json.dumps({"result": result, "status": "ok", "time": 0.0}, default=_json)
@@ -96,7 +99,8 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def _work(engine: QdrantClient, method: str, path: str, body: bytes) -> object:
+def _work(state: Server, method: str, path: str, body: bytes) -> object:
+    engine = state.engine
     match = re.fullmatch(r"/collections/([^/]+)(.*)", path)
     if match is None:
         raise ValueError(f"{path} not found")
@@ -110,13 +114,18 @@ def _work(engine: QdrantClient, method: str, path: str, body: bytes) -> object:
         case "GET", "/exists":
             return {"exists": engine.collection_exists(name)}
         case "GET", "":
-            return engine.get_collection(name)
+            schema = {
+                f: {"data_type": kind, "points": 0} for f, kind in state.indexes[name].items()
+            }
+            return engine.get_collection(name).model_dump(mode="json") | {"payload_schema": schema}
         case "PUT", "":
             return engine.create_collection(
                 name, vectors_config=given(models.CreateCollection)["vectors"]
             )
         case "PUT", "/index":
-            return engine.create_payload_index(name, **given(models.CreateFieldIndex))
+            asked = given(models.CreateFieldIndex)
+            state.indexes[name][asked["field_name"]] = asked["field_schema"].type
+            return engine.create_payload_index(name, **asked)
         case "PUT", "/points":
             return engine.upsert(name, given(models.PointsList)["points"])
         case "POST", "/points":

@@ -68,7 +68,8 @@ def translated(location: str) -> Iterator[None]:
         yield
     except UnexpectedResponse as error:
         raise TileIndexError(_explained(error, location)) from None
-    except ApiException as error:
+    except (ApiException, ValueError, AssertionError) as error:
+        # The client lets what its parser and its own assertions raise through.
         reason = str(getattr(error, "source", error)) or "no answer"
         raise TileIndexError(
             f"The Qdrant server at {location} cannot be reached or does not answer as one: "
