@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from keenkite.pixels import PixelArchive
 from numpy.typing import NDArray
 
 from keenkite import build
@@ -20,6 +19,7 @@ from keenkite.build import Progress, Report, build_index, plan_build
 from keenkite.catalog import open_catalog
 from keenkite.errors import CatalogError, InputError, StorageError
 from keenkite.index import Filters, TileIndex
+from keenkite.pixels import PixelArchive
 from keenkite.tiling import Tile
 from tests.fakes import FakeEncoder
 from tests.worlds import DAYS, write_world

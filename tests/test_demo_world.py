@@ -97,7 +97,7 @@ def test_bands_are_cogs_like_those_of_the_archive(world: World, items: list[Path
             assert file.compression.name == "deflate"
             assert (file.dtypes[0], file.nodata, file.res) == (dtype, 0, (step, step))
             assert file.crs.to_epsg() == world.epsg
-            assert file.overviews(1)
+            assert step == 20 or file.overviews(1)
     with rasterio.open(home / "B02.tif") as file:
         numbers = file.read(1)
     assert np.median(numbers[numbers > 0]) > 1000  # the offset of baseline 04.00 and later
