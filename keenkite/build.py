@@ -62,6 +62,11 @@ class Plan:
         """How many tiles are still to be cut, before any is dropped for cloud or nodata."""
         return sum(len(work.cells) for work in self.works if not work.done)
 
+    def to_dict(self) -> dict[str, object]:
+        """As plain types, for JSON."""
+        todo = [work.scene.id for work in self.works if not work.done]
+        return {"scenes": todo, "tiles": self.tiles, "done": len(self.works) - len(todo)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
@@ -103,7 +108,7 @@ class Report:
     """Tiles written to the index."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Reason ("nodata", "cloud") -> tiles."""
-    seconds: Counter[str] = field(default_factory=Counter)  # type: ignore[type-arg]
+    seconds: dict[str, float] = field(default_factory=dict)
     """Stage ("catalog", "read", "encode", "index", "optimise") -> seconds."""
     bytes_kept: int = 0
     """Size of the pixels kept on this machine for the scenes of this run."""
@@ -119,7 +124,8 @@ class Report:
         try:
             yield
         finally:
-            self.seconds[stage] += time.perf_counter() - begin  # type: ignore[assignment]
+            spent = self.seconds.get(stage, 0.0) + time.perf_counter() - begin
+            self.seconds[stage] = spent
 
 
 def plan_build(

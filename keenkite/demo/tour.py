@@ -20,12 +20,11 @@ from keenkite.demo.scenes import write_scenes
 from keenkite.demo.world import World, draw_world, shows
 from keenkite.encoder import ClipEncoder, Encoder
 from keenkite.errors import InputError
-from keenkite.heatmap import heatmaps
 from keenkite.index import TileIndex
-from keenkite.pictures import contact_sheet
 from keenkite.pixels import PixelArchive
 from keenkite.scene import PIXEL
 from keenkite.search import Near, Query, Result, search
+from keenkite.show import answer_sheet
 from keenkite.tiling import Tile
 
 SIZE_KM = (44.0, 32.0)
@@ -133,7 +132,7 @@ def is_right(world: World, tile: Tile, concept: str) -> bool:
 
 def tour(folder: Path, *, seed: int) -> int:
     """Draw, index, ask, and write a contact sheet for each question; the exit code."""
-    from keenkite.cli import ProgressLine, report_text
+    from keenkite.cli.output import ProgressLine, report_text
 
     begin = time.perf_counter()
 
@@ -146,13 +145,14 @@ def tour(folder: Path, *, seed: int) -> int:
     encoder = ClipEncoder.load(MODEL)
     say(f"indexing its scenes in {folder}")
     index, report = index_world(world, folder, encoder, progress=ProgressLine())
+    archive = PixelArchive(folder / "index" / "pixels")
     with index:
         print(report_text(report), file=sys.stderr)
         say("asking")
         for question in questions(world):
             result = search(index, encoder, question.query)
             sheet = folder / f"{question.title.split(',')[0].replace(' ', '-')}.png"
-            _draw(result, index, encoder, question.title).save(sheet)
+            answer_sheet(result, encoder, archive, title=question.title).save(sheet)
             print(_answer(world, question, result))
             print(f"   picture: {sheet}\n")
     say(f"done; {folder} can be deleted. Ask it more:")
@@ -160,27 +160,17 @@ def tour(folder: Path, *, seed: int) -> int:
     return 0
 
 
-def _draw(result: Result, index: TileIndex, encoder: Encoder, title: str) -> Any:
-    assert index.folder is not None  # the demo's index is in a folder
-    archive = PixelArchive(index.folder / "pixels")
-    images = [archive.tile(hit.tile) for hit in result.hits]
-    heats = None
-    if images:
-        import numpy as np
-
-        heats = heatmaps(encoder, np.stack(images), result.query.text)
-    return contact_sheet(result, images, title=title, heats=heats)
-
-
 def _answer(world: World, question: Question, result: Result) -> str:
-    from keenkite.cli import hits_table
+    from keenkite.cli.output import hits_table
 
-    header, *lines = hits_table(result).splitlines()
-    if result.hits:
-        marks = ["right" if is_right(world, hit.tile, question.concept) else "wrong"
-                 for hit in result.hits]  # fmt: skip
-        lines = [f"{line}  {mark}" for line, mark in zip(lines, marks, strict=True)]
-    return "\n".join([f"{question.title}  ({result.verdict})", header, *lines])
+    marks = [
+        "right" if is_right(world, hit.tile, question.concept) else "wrong" for hit in result.hits
+    ]
+    lines = hits_table(result).splitlines()
+    # The marks belong to the last lines; a verdict and a header stand before them.
+    head, hits = lines[: len(lines) - len(marks)], lines[len(lines) - len(marks) :]
+    marked = [f"{line}  {mark}" for line, mark in zip(hits, marks, strict=True)]
+    return "\n".join([f"== {question.title}", *head, *marked])
 
 
 def _same(marker: Path, name: dict[str, Any]) -> bool:
