@@ -23,6 +23,7 @@ class NeighbourOut(BaseModel):
 
     text: str
     km: float
+    confidence: float
     tile_id: str
 
 
@@ -142,6 +143,16 @@ def hit_out(hit: Hit, *, detailed: bool, catalog: str) -> HitOut:
             for kind in ("water", "vegetation", "bare", "snow")
             if (share := getattr(tile, kind)) >= 0.01
         },
+        near=[
+            NeighbourOut(
+                text=other.text,
+                km=round(other.distance_km, 1),
+                confidence=round(other.confidence, 2),
+                tile_id=other.tile.id,
+            )
+            for other in hit.neighbours
+        ]
+        or None,
         **more,
     )
 
@@ -175,7 +186,8 @@ def _hit_line(hit: HitOut) -> str:
         f"score {hit.score:g}, confidence {hit.confidence:g}{cover}"
     )
     for other in hit.near or []:
-        line += f"; {other.text!r} {other.km:g} km away ({other.tile_id})"
+        line += f"; {other.text!r} {other.km:g} km away in {other.tile_id}"
+        line += f" (confidence {other.confidence:g})"
     if hit.scene:
         bounds = ", ".join(f"{edge:g}" for edge in hit.bounds or [])
         line += f"; cloud {hit.cloud:g}, bounds {bounds}, region {hit.region}, scene {hit.scene}"

@@ -12,6 +12,7 @@ can share the folder.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import secrets
 import time
@@ -26,6 +27,8 @@ from keenkite.index.folder import write_whole
 from keenkite.index.lock import FileLock
 
 from .arguments import JOB_ID
+
+logger = logging.getLogger(__name__)
 
 State = Literal["queued", "running", "interrupted", "done", "failed", "cancelled"]
 FINISHED = ("done", "failed", "cancelled")
@@ -161,8 +164,13 @@ class JobStore:
         return job
 
     def all(self) -> list[Job]:
-        """Every job, the newest first."""
-        jobs = [self.read(path.stem) for path in self._folder.glob("build-*.json")]
+        """Every job, the newest first; those whose records are damaged are left out, and logged."""
+        jobs = []
+        for path in self._folder.glob("build-*.json"):
+            try:
+                jobs.append(self.read(path.stem))
+            except (TileIndexError, InputError) as error:
+                logger.warning("%s", error)
         return sorted(jobs, key=lambda job: job.created, reverse=True)
 
     def update(self, job: Job, **changes: Any) -> Job:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult
@@ -19,6 +19,7 @@ from .edge import Scrubber, said, strict_tool
 from .workspace import Workspace
 
 if TYPE_CHECKING:
+    from keenkite.index import TileIndex
     from keenkite.search import Query
 
 DEEPEST = 500
@@ -54,8 +55,8 @@ class SearchTools:
             Field(description='Concepts close by: [{"text": "sea", "within_km": 3}]'),
         ] = None,
         exclude: Annotated[
-            Annotated[list[args.Text], Field(max_length=5)] | None,
-            Field(description='Concepts to avoid: ["houses"]'),
+            Annotated[list[args.Text | args.NearBy], Field(max_length=5)] | None,
+            Field(description='Concepts to avoid in the tile, or near it as in near: ["houses"]'),
         ] = None,
         region: args.RegionName = None,
         limit: args.Limit = 10,
@@ -77,7 +78,10 @@ class SearchTools:
             max_cloud=max_cloud,
             cover=cover.spans() if cover else {},
             near=tuple(Near(text=each.text, within_km=each.within_km) for each in near or ()),
-            exclude=tuple(exclude or ()),
+            exclude=tuple(
+                each if isinstance(each, str) else Near(text=each.text, within_km=each.within_km)
+                for each in exclude or ()
+            ),
             regions=(region,) if region else (),
             limit=limit,
         )
@@ -142,9 +146,12 @@ class SearchTools:
         result = search(index, encoder, replace(query, limit=last + 1))
         more = len(result.hits) > last and last < DEEPEST
         catalog = self._workspace.settings.catalog
+        reason = result.reason
+        if result.hits and result.verdict == "none":
+            reason = "No tile shows it convincingly; these are only the least unlikely"
         page = HitsOut(
             verdict=result.verdict,
-            reason=result.reason,
+            reason=reason,
             hits=[hit_out(h, detailed=detailed, catalog=catalog) for h in result.hits[first:last]],
             next_cursor=_cursor(last, mark) if more else None,
         )
@@ -152,12 +159,12 @@ class SearchTools:
             page.reason = "There are no more hits"
         return said(hits_text(page, about), plain(page))
 
-    def _check_place(self, index: Any, query: Query) -> None:
+    def _check_place(self, index: TileIndex, query: Query) -> None:
         """An area or a region without a single tile is a mistake to be told, not an answer."""
         from keenkite.index import Filters
 
-        regions = [region.name for region in index.regions()]
         for name in query.regions:
+            regions = [region.name for region in index.regions()]
             if name not in regions:
                 known = f"Indexed: {', '.join(regions[:20])}." if regions else "Nothing is indexed."
                 raise InputError(f"There is no region {name!r}. {known} build_index makes others.")
