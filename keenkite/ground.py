@@ -5,7 +5,9 @@ zones nor the antimeridian nor a pole are seams.
 """
 
 import itertools
+import math
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -54,23 +56,31 @@ def distance_km(
 
 
 class KeptGround:
-    """The ground of the tiles kept so far; each is looked up in constant time."""
+    """The ground of the tiles kept so far; to look a tile up takes a constant time."""
 
     def __init__(self) -> None:
-        self._cells: defaultdict[tuple[int, ...], list[Tile]] = defaultdict(list)
+        self._near: defaultdict[tuple[int, ...], list[Tile]] = defaultdict(list)
+        """Cell -> the kept tiles of this cell and those that touch it."""
 
     def has(self, tile: Tile) -> bool:
         """Whether a kept tile shares `SHARED` of this one's ground or more, of whatever date."""
-        cell = _cell(tile)
-        return any(
-            shared_ground(tile, other) >= SHARED - _ROUNDING
-            for step in itertools.product((-1, 0, 1), repeat=3)
-            for other in self._cells.get(tuple(map(sum, zip(cell, step, strict=True))), ())
-        )
+        kept = self._near.get(_cell(tile), ())
+        return any(shared_ground(tile, other) >= SHARED - _ROUNDING for other in kept)
 
     def keep(self, tile: Tile) -> None:
         """Remember it."""
-        self._cells[_cell(tile)].append(tile)
+        x, y, z = _cell(tile)
+        for i, j, k in itertools.product((-1, 0, 1), repeat=3):
+            self._near[x + i, y + j, z + k].append(tile)
+
+
+def apart(tiles: Iterable[Tile]) -> Iterator[int]:
+    """Which of the tiles show ground that none before them shows."""
+    ground = KeptGround()
+    for i, tile in enumerate(tiles):
+        if not ground.has(tile):
+            ground.keep(tile)
+            yield i
 
 
 def shared_ground(a: Tile, b: Tile) -> float:
@@ -88,10 +98,17 @@ def shared_ground(a: Tile, b: Tile) -> float:
     return float(shapely.Polygon(zip(x, y, strict=True)).intersection(square).area / side**2)
 
 
-def _cell(tile: Tile) -> tuple[int, ...]:
+def _cell(tile: Tile) -> tuple[int, int, int]:
     """Cubes as wide as a tile: tiles with ground in common are in cubes that touch."""
-    return tuple(
-        int(v) for v in np.floor(positions(tile.lon, tile.lat) / (PIXEL * tile.size)).tolist()
+    # As in `positions`, but a tile at a time, for which arrays are slow.
+    lam, phi, side = math.radians(tile.lon), math.radians(tile.lat), PIXEL * tile.size
+    normal = _AXIS / math.sqrt(1 - _ECCENTRICITY2 * math.sin(phi) ** 2)
+    level = normal * math.cos(phi)
+    height = normal * (1 - _ECCENTRICITY2) * math.sin(phi)
+    return (
+        math.floor(level * math.cos(lam) / side),
+        math.floor(level * math.sin(lam) / side),
+        math.floor(height / side),
     )
 
 

@@ -6,6 +6,7 @@ apart, and a tile that shows both things is its own neighbour at 0 km.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,18 +14,26 @@ from typing import Any
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from shapely.geometry.polygon import orient
 
 from .area import Area
 from .errors import InputError
-from .ground import distance_km, positions
+from .ground import apart, distance_km, positions
 from .index import Filters, Match, TileIndex
 from .scoring import Floats, Vectors, Wanted, confidence, judge
 from .tiling import Tile
 
-NEIGHBOURS = 512
-"""Tiles looked at for the other concept: its best in the whole index, and as many of its best
-around the candidates. With no more tiles than this in the index, the answer is exact."""
+EXACT = 4096
+"""With no more tiles than this, every tile of the index is looked at, on both sides."""
+
+BOUND = 128
+"""In a larger index: the tiles looked at for each near concept, as often as this over: its best
+anywhere, its best around the best candidates, and the candidates' best around its best."""
+
+SPOTS = 32
+"""Places that "around the best" means: the best that do not overlap."""
 
 MAX_KM = 100.0
 """How far a neighbour may be asked for."""
@@ -79,53 +88,95 @@ class Neighbour:
         }
 
 
-def find_neighbours(
-    index: TileIndex, wanted: Wanted, near: Near, tiles: Sequence[Tile]
-) -> tuple[Floats, list[Neighbour | None]]:
-    """The best neighbour of each tile.
+@dataclass(frozen=True, kw_only=True)
+class Reached:
+    """What n candidates have of a near concept within the distance."""
 
-    Neighbours are looked for among all tiles of the index, of any date: the filters of a query
-    speak of its hits.
+    near: Near
+    tiles: Sequence[Tile]
+    """The candidates."""
+    others: Sequence[Match]
+    """Tiles looked at for the concept."""
+    odds: Floats
+    """(n,) log-odds that it is seen within the distance, `ABSENT` where nothing is."""
+    which: NDArray[np.int64]
+    """(n,) the best neighbour's place in `others`, -1 where there is none."""
 
-    Args:
-        index: where to look.
-        wanted: the near concept.
-        near: the same, as it was asked for.
-        tiles: n candidates.
+    def neighbour(self, i: int) -> Neighbour | None:
+        """The best neighbour of candidate i."""
+        if self.which[i] < 0:
+            return None
+        other = self.others[self.which[i]].tile
+        return Neighbour(
+            text=self.near.text,
+            tile=other,
+            distance_km=_km(self.tiles[i], other),
+            confidence=float(confidence(self.odds[i])),
+        )
 
-    Returns:
-        (n,) log-odds that the concept is within reach, `ABSENT` where nothing is; and the
-        neighbours, None where nothing is.
+
+class Surroundings:
+    """Where a near concept is seen in an index.
+
+    All tiles of the index count, of any date: the filters of a query speak of its hits.
     """
-    values = np.full(len(tiles), ABSENT)
-    found: list[Neighbour | None] = [None] * len(tiles)
-    others = _candidates(index, wanted, near.within_km, tiles) if tiles else []
-    if not others:
-        return values, found
-    odds, _ = judge(wanted, vectors_of(others))
-    order = np.argsort(-odds, kind="stable")
-    others, odds = [others[i] for i in order], odds[order]
 
-    here = positions([t.lon for t in tiles], [t.lat for t in tiles])
-    there = positions([m.tile.lon for m in others], [m.tile.lat for m in others])
-    metres = 1000 * near.within_km
-    tree = cKDTree(there)
-    for i, reached in enumerate(tree.query_ball_point(here, metres)):
-        # From the best on: nearly always the first is within reach by the exact distance too.
-        for j in sorted(reached):
-            tile, other = tiles[i], others[j].tile
-            straight = float(np.linalg.norm(here[i] - there[j]))
-            if straight > metres * (1 - _SHORTER) and _km(tile, other) > near.within_km:
-                continue
-            values[i] = max(float(odds[j]), ABSENT)
-            found[i] = Neighbour(
-                text=near.text,
-                tile=other,
-                distance_km=_km(tile, other),
-                confidence=float(confidence(odds[j])),
-            )
-            break
-    return values, found
+    def __init__(self, index: TileIndex, wanted: Wanted, near: Near, *, tiles: int) -> None:
+        """Look for the concept.
+
+        Args:
+            index: where to look.
+            wanted: the concept.
+            near: the same, as it was asked for.
+            tiles: how many the index holds.
+        """
+        self._index = index
+        self._wanted = wanted
+        self._near = near
+        self._exact = tiles <= EXACT
+        self.bound = EXACT if self._exact else BOUND
+        """How many tiles are looked at in one search of the index."""
+        self._best = index.nearest(wanted.query, limit=self.bound, with_vectors=True)
+
+    def reach(self) -> Area | None:
+        """The ground around the concept's best places; None when there is no need to look there."""
+        return None if self._exact else around([m.tile for m in self._best], self._near.within_km)
+
+    def of(self, tiles: Sequence[Tile]) -> Reached:
+        """What each of n candidates, best first, has within the distance."""
+        others = self._others(tiles) if tiles else []
+        odds = np.full(len(tiles), ABSENT)
+        which = np.full(len(tiles), -1)
+        reached = Reached(near=self._near, tiles=tiles, others=others, odds=odds, which=which)
+        if not others:
+            return reached
+        theirs, _ = judge(self._wanted, vectors_of(others))
+        rank = np.empty(len(others), int)
+        rank[np.argsort(-theirs, kind="stable")] = np.arange(len(others))
+        here = positions([t.lon for t in tiles], [t.lat for t in tiles])
+        there = positions([m.tile.lon for m in others], [m.tile.lat for m in others])
+        metres = 1000 * self._near.within_km
+        for i, found in enumerate(cKDTree(there).query_ball_point(here, metres)):
+            # From the best on: nearly always the first is within reach over the ellipsoid too.
+            for j in sorted(found, key=rank.__getitem__):
+                sure = np.linalg.norm(here[i] - there[j]) <= metres * (1 - _SHORTER)
+                if sure or _km(tiles[i], others[j].tile) <= self._near.within_km:
+                    odds[i], which[i] = max(theirs[j], ABSENT), j
+                    break
+        return reached
+
+    def _others(self, tiles: Sequence[Tile]) -> list[Match]:
+        """The concept's best tiles, best z first: anywhere, and around the candidates."""
+        if self._exact:
+            return self._best
+        local = self._index.nearest(
+            self._wanted.query,
+            limit=BOUND,
+            filters=Filters(area=around(tiles, self._near.within_km)),
+            with_vectors=True,
+        )
+        both = {match.tile.id: match for match in [*self._best, *local]}
+        return sorted(both.values(), key=lambda match: -match.score)
 
 
 def vectors_of(matches: Sequence[Match]) -> Vectors:
@@ -133,34 +184,31 @@ def vectors_of(matches: Sequence[Match]) -> Vectors:
     return np.stack([match.vector for match in matches if match.vector is not None])
 
 
-def _candidates(
-    index: TileIndex, wanted: Wanted, within_km: float, tiles: Sequence[Tile]
-) -> list[Match]:
-    """The best tiles for the near concept, everywhere and around the candidates."""
-    best = index.nearest(wanted.query, limit=NEIGHBOURS, with_vectors=True)
-    if len(best) < NEIGHBOURS:
-        return best
-    area = _around(tiles, within_km)
-    local = index.nearest(
-        wanted.query, limit=NEIGHBOURS, filters=Filters(area=area), with_vectors=True
-    )
-    both = {match.tile.id: match for match in [*best, *local]}
-    return sorted(both.values(), key=lambda match: -match.score)
-
-
-def _around(tiles: Sequence[Tile], within_km: float) -> Area:
-    """Boxes that hold everything within a distance of the tiles, joined where they overlap."""
+def around(tiles: Sequence[Tile], within_km: float) -> Area:
+    """Ground that holds everything within a distance of the first `SPOTS` places of the tiles."""
     high = within_km / _KM_PER_DEGREE
     boxes = []
-    for tile in tiles:
+    for i in itertools.islice(apart(tiles), SPOTS):
+        tile = tiles[i]
         pole = min(abs(tile.lat) + high, 89.0)
         wide = min(within_km / (_KM_PER_DEGREE * math.cos(math.radians(pole))), 90.0)
         south, north = max(tile.lat - high, -90.0), min(tile.lat + high, 90.0)
-        boxes.append(shapely.box(tile.lon - wide, south, tile.lon + wide, north))
-    joined = shapely.union_all(boxes)
+        for turn in (-360, 0, 360):
+            west, east = tile.lon - wide + turn, tile.lon + wide + turn
+            if east > -180 and west < 180:
+                boxes.append(shapely.box(max(west, -180), south, min(east, 180), north))
     # One box per joined part: an outline of many corners costs the engine more than ground does.
-    parts = shapely.union_all([part.envelope for part in shapely.get_parts(joined)])
-    return Area.from_geojson(shapely.geometry.mapping(parts))
+    parts = [part.envelope for part in shapely.get_parts(shapely.union_all(boxes))]
+    return Area(parts=tuple(map(orient, shapely.get_parts(shapely.union_all(parts)))))
+
+
+def common(area: Area | None, other: Area) -> Area | None:
+    """The ground that both areas hold; None when there is none. No first area is no limit."""
+    if area is None:
+        return other
+    shape = shapely.MultiPolygon(area.parts).intersection(shapely.MultiPolygon(other.parts))
+    parts = [part for part in shapely.get_parts(shape) if part.area > 0]
+    return Area(parts=tuple(map(orient, parts))) if parts else None
 
 
 def _km(a: Tile, b: Tile) -> float:

@@ -5,21 +5,22 @@ The flow is `search`; what a score means is in `scoring`, the other concepts of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from .area import Area
 from .encoder import Encoder
-from .errors import EncoderMismatchError, InputError
-from .ground import KeptGround, distance_km
+from .errors import EncoderMismatchError
+from .examples import example_tiles
+from .ground import KeptGround
 from .index import Filters, Match, TileIndex
+from .near import BOUND, Reached, Surroundings, common, vectors_of
 from .near import Near as Near
-from .near import Neighbour, find_neighbours, vectors_of
-from .query import Example
 from .query import Query as Query
+from .result import Hit as Hit
+from .result import Result as Result
+from .result import verdict_of
 from .scoring import (
     BACKGROUND,
     Floats,
@@ -32,98 +33,15 @@ from .scoring import (
 )
 from .tiling import Tile
 
-Verdict = Literal["strong", "weak", "none"]
+PER_HIT = 8
+"""Tiles looked at for each hit wanted, at first: one thing is seen by several overlapping tiles,
+on several dates. They are four times as many each time that is not enough."""
 
-STRONG, WEAK = 0.7, 0.3
-"""Confidence of the best hit from which the verdict is "strong", and "weak"."""
-
-CANDIDATES = 256
-"""Tiles looked at for a query at least, and 16 for each hit wanted: one thing is seen by several
-overlapping tiles, on several dates."""
+CANDIDATES = 64
+"""Tiles looked at, at least: fewer have no look-alikes among them."""
 
 MAX_CANDIDATES = 20_000
 """Tiles looked at, at most, to fill the limit with hits that do not overlap."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hit:
-    """A tile that answers the query.
-
-    Confidence is the chance, from 0 to 1, that the tile shows what was asked for: how much better
-    the words fit this tile, and the two tiles that look most like it, than the names of the other
-    things that satellite images show, on a scale set once on labelled images. With several
-    conditions it is the product of their confidences. It is an estimate by a model that has never
-    seen this place: look at the picture before you rely on it.
-    """
-
-    rank: int
-    """1 is the best."""
-    tile: Tile
-    score: float
-    """Log-odds of the confidence, ln(p / (1 - p)): what hits are ranked by; 0 is as likely right
-    as wrong, and unlike the confidence it never runs into 0 or 1."""
-    confidence: float
-    """0-1."""
-    neighbours: tuple[Neighbour, ...] = ()
-    """Where each `near` concept of the query was found, in the query's order; one that was not
-    found within its distance is left out."""
-    parts: dict[str, float] | None = None
-    """With `explain`: what the score is made of. "z": standard deviations above the index's mean
-    tile. "fit" and "contrast": how far the text beats the background on average and at its best.
-    "alone": the confidence of this tile without its look-alikes. "text", "near ...", "without
-    ...": the confidence of each condition; their product is the hit's."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain types, for JSON."""
-        tile = self.tile
-        answer: dict[str, Any] = {
-            "rank": self.rank,
-            "tile_id": tile.id,
-            "score": round(self.score, 4),
-            "confidence": round(self.confidence, 4),
-            "lon": tile.lon,
-            "lat": tile.lat,
-            "bounds": list(tile.bounds),
-            "datetime": tile.datetime.isoformat(),
-            "scene_id": tile.scene_id,
-            "region": tile.region,
-            "cover": {
-                kind: getattr(tile, kind)
-                for kind in ("cloud", "water", "vegetation", "bare", "snow")
-            },
-        }
-        if self.neighbours:
-            answer["neighbours"] = [neighbour.to_dict() for neighbour in self.neighbours]
-        if self.parts is not None:
-            answer["parts"] = {name: round(value, 4) for name, value in self.parts.items()}
-        return answer
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """The answer to a query.
-
-    The verdict says whether the thing is there at all, by the confidence of the best hit. "strong":
-    at least 0.7, the first hits most likely show it. "weak": at least 0.3, worth a look. "none": no
-    tile shows it as far as the model can tell, and the hits are only the least unlikely ones.
-    """
-
-    query: Query
-    hits: tuple[Hit, ...]
-    """Best first."""
-    verdict: Verdict
-    """Of the best hit; "none" without hits."""
-    reason: str | None = None
-    """Why there are no hits; None when there are some."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain types, for JSON."""
-        return {
-            "text": self.query.text,
-            "verdict": self.verdict,
-            "reason": self.reason,
-            "hits": [hit.to_dict() for hit in self.hits],
-        }
 
 
 def search(
@@ -158,35 +76,53 @@ def search(
     if statistics.n == 0:
         return _nothing(query, f"the index {index.location} holds no tiles yet; build it first")
     scorer = Scorer(encoder, statistics, background)
-    like, unlike = _examples(index, query.like), _examples(index, query.unlike)
+    like, unlike = example_tiles(index, query.like), example_tiles(index, query.unlike)
     wanted = scorer.wanted(
         query.text,
         like=index.vectors([tile.id for tile in like]) if like else None,
         unlike=index.vectors([tile.id for tile in unlike]) if unlike else None,
     )
+    surroundings = {
+        near: Surroundings(index, scorer.wanted(near.text), near, tiles=statistics.n)
+        for near in (*query.near, *query.exclude)
+        if isinstance(near, Near)
+    }
     hits: tuple[Hit, ...] = ()
-    for matches in _growing(index, wanted, query):
-        answers = _Answers(index, scorer, wanted, query, matches)
-        kept = _apart(answers, query, [*like, *unlike])
+    for matches in _growing(index, wanted, query, [surroundings[near] for near in query.near]):
+        if not matches:
+            break
+        answers = _Answers(scorer, wanted, query, surroundings, matches)
+        kept = _kept(answers, query, [*like, *unlike])
         hits = tuple(answers.hit(i, rank, explain) for rank, i in enumerate(kept, start=1))
         if len(hits) == query.limit:
             break
     if not hits:
         return _nothing(query, _why_empty(index, query))
-    best = hits[0].confidence
-    verdict: Verdict = "strong" if best >= STRONG else "weak" if best >= WEAK else "none"
-    return Result(query=query, hits=hits, verdict=verdict)
+    return Result(query=query, hits=hits, verdict=verdict_of(hits[0].confidence))
 
 
-def _growing(index: TileIndex, wanted: Wanted, query: Query) -> Iterator[list[Match]]:
-    """The best matches, and more of them each time they were not enough."""
-    number = max(CANDIDATES, query.limit if query.overlap else 16 * query.limit)
+def _growing(
+    index: TileIndex, wanted: Wanted, query: Query, surroundings: Sequence[Surroundings]
+) -> Iterator[list[Match]]:
+    """The best matches, best z first, and more of them each time they were not enough."""
+    number = max(CANDIDATES, query.limit if query.overlap else PER_HIT * query.limit)
+    number = max([number, *(each.bound for each in surroundings)])
+    places = [common(query.area, area) for each in surroundings if (area := each.reach())]
+    local = [
+        match
+        for area in places
+        if area is not None
+        for match in index.nearest(
+            wanted.query, limit=BOUND, filters=replace(query.filters, area=area), with_vectors=True
+        )
+    ]
     while True:
         number = min(number, MAX_CANDIDATES)
         matches = index.nearest(
             wanted.query, limit=number, filters=query.filters, with_vectors=True
         )
-        yield matches
+        both = {match.tile.id: match for match in [*matches, *local]}
+        yield sorted(both.values(), key=lambda match: -match.score) if local else matches
         if len(matches) < number or number == MAX_CANDIDATES:
             return
         number *= 4
@@ -197,30 +133,29 @@ class _Answers:
 
     def __init__(
         self,
-        index: TileIndex,
         scorer: Scorer,
         wanted: Wanted,
         query: Query,
+        surroundings: Mapping[Near, Surroundings],
         matches: Sequence[Match],
     ) -> None:
         self.matches = matches
         self.wanted = wanted
-        vectors = vectors_of(matches) if matches else np.zeros((0, index.dim), np.float32)
+        vectors = vectors_of(matches)
         odds, self.alone = judge(wanted, vectors)
         self.conditions: dict[str, Floats] = {
             "text" if query.text else "like": log_confidence(odds)
         }
         """Name -> (n,) ln p of each condition."""
-        self.neighbours: list[list[Neighbour | None]] = []
-        """For each near concept, n of them."""
+        self.reached: list[Reached] = []
+        """For each near concept."""
         tiles = [match.tile for match in matches]
         for near in query.near:
-            odds, found = find_neighbours(index, scorer.wanted(near.text), near, tiles)
-            self.conditions[f"near {near.text}"] = log_confidence(odds)
-            self.neighbours.append(found)
+            self.reached.append(surroundings[near].of(tiles))
+            self.conditions[f"near {near.text}"] = log_confidence(self.reached[-1].odds)
         for concept in query.exclude:
             if isinstance(concept, Near):
-                odds, _ = find_neighbours(index, scorer.wanted(concept.text), concept, tiles)
+                odds = surroundings[concept].of(tiles).odds
                 name = f"without {concept.text} within {concept.within_km:g} km"
             else:
                 odds, _ = judge(scorer.wanted(concept), vectors)
@@ -239,7 +174,7 @@ class _Answers:
 
     def hit(self, i: int, rank: int, explain: bool) -> Hit:
         """Match i as a hit."""
-        found = [neighbours[i] for neighbours in self.neighbours]
+        found = [reached.neighbour(i) for reached in self.reached]
         return Hit(
             rank=rank,
             tile=self.matches[i].tile,
@@ -263,7 +198,7 @@ class _Answers:
         return parts | {name: float(np.exp(log_p[i])) for name, log_p in self.conditions.items()}
 
 
-def _apart(answers: _Answers, query: Query, examples: Sequence[Tile]) -> list[int]:
+def _kept(answers: _Answers, query: Query, examples: Sequence[Tile]) -> list[int]:
     """The best matches up to the limit, without the examples' ground and without repetition."""
     kept: list[int] = []
     ground = KeptGround()
@@ -280,42 +215,6 @@ def _apart(answers: _Answers, query: Query, examples: Sequence[Tile]) -> list[in
         if len(kept) == query.limit:
             break
     return kept
-
-
-def _examples(index: TileIndex, examples: Sequence[Example]) -> list[Tile]:
-    """The tiles meant; InputError for the first that is not in the index."""
-    return [
-        _tile(index, example) if isinstance(example, str) else _tile_at(index, *example)
-        for example in examples
-    ]
-
-
-def _tile(index: TileIndex, tile_id: str) -> Tile:
-    found = index.get([tile_id])
-    if not found:
-        raise InputError(
-            f"Tile {tile_id} is not in the index {index.location}. Take the id from a hit, or give "
-            "the place as (longitude, latitude)."
-        )
-    return found[0]
-
-
-def _tile_at(index: TileIndex, lon: float, lat: float) -> Tile:
-    """The tile whose centre is nearest to a place on its ground; of several dates the clearest."""
-    reach = 0.75 * index.grid[0] / 100  # km; a tile's corner is 0.71 of its side from its centre
-    tiles = list(index.scroll(Filters(area=Area.around(lon, lat, reach))))
-    if not tiles:
-        raise InputError(
-            f"No tile of the index {index.location} shows the place ({lon:g}, {lat:g}), longitude "
-            "first. Choose a place inside the regions that were built."
-        )
-    away = distance_km(
-        [lon] * len(tiles), [lat] * len(tiles), [t.lon for t in tiles], [t.lat for t in tiles]
-    )
-    # To 10 m, so that the dates of one piece of ground tie.
-    return min(zip(away.round(2), (t.cloud for t in tiles), range(len(tiles)), tiles, strict=True))[
-        3
-    ]
 
 
 def _nothing(query: Query, reason: str) -> Result:
