@@ -9,6 +9,7 @@ import logging
 import pickle
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -37,6 +38,8 @@ def fetch(
 ) -> Path:
     """The file in Hugging Face's cache, downloaded if it is not there yet.
 
+    What is in the cache is used without asking the hub: its vectors are those of the index.
+
     Args:
         source: Repository and files; the first that exists there is taken.
         progress: Replaces the bar on stderr.
@@ -47,15 +50,26 @@ def fetch(
         ModelError: It cannot be had: no network, no such file, not allowed.
         StorageError: The cache cannot be written: the disk is full, or it is somebody else's.
     """
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     # HTTPError is the root of what its HTTP library raises; which library that is has changed
     # between versions of huggingface_hub, and this name has not.
-    from huggingface_hub.errors import EntryNotFoundError, HTTPError  # type: ignore[attr-defined]
+    from huggingface_hub.errors import (  # type: ignore[attr-defined]
+        EntryNotFoundError,
+        HTTPError,
+        LocalEntryNotFoundError,
+    )
 
+    for file in source.files:
+        with suppress(LocalEntryNotFoundError):
+            return Path(
+                hf_hub_download(source.repo, file, cache_dir=cache_dir, local_files_only=True)
+            )
     missing: ModelError | None = None
     for file in source.files:
         try:
+            # Without a network this says so at once; hf_hub_download tries for half a minute.
+            get_hf_file_metadata(hf_hub_url(source.repo, file, endpoint=endpoint))
             return Path(
                 hf_hub_download(
                     source.repo,
@@ -65,7 +79,7 @@ def fetch(
                     tqdm_class=None if progress is None else _meter(progress),
                 )
             )
-        except EntryNotFoundError as error:  # not in the repository; or no network, not in cache
+        except EntryNotFoundError as error:
             missing = missing or _unavailable(source, file, error)
         except (HTTPError, OSError, ValueError, RuntimeError) as error:
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
