@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterator
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,13 +84,14 @@ class ItemFolder:
 
     def search(self, area: Area, start: date, end: date, *, max_cloud: float) -> list[Scene]:
         """See `Catalog.search`."""
-        found = list(self._items())
-        if not found:
+        items = self._items()
+        first = next(items, None)
+        if first is None:
             raise CatalogError(
                 f"there are no STAC items in {self.path}: it needs .json files of type Feature "
                 f'with a "stac_version", or ItemCollections'
             )
-        return select_scenes(found, area, start, end, max_cloud=max_cloud)
+        return select_scenes(chain([first], items), area, start, end, max_cloud=max_cloud)
 
     def _items(self) -> Iterator[Found]:
         if self.path.is_dir():

@@ -67,14 +67,14 @@ def select_scenes(
         CatalogError: there are items and none of them can be used.
     """
     best: dict[tuple[str, date, str], tuple[tuple[int, datetime], Scene]] = {}
-    problems: dict[str, str] = {}
+    problems: dict[str, list[str]] = {}
     wanted = cache(area.in_utm)
     usable = 0
     for one in found:
         try:
             scene, processed = scene_from_item(one), generation_time(one.item)
         except ItemError as error:
-            problems[repr(one.item.get("id"))] = str(error)
+            problems.setdefault(str(error), []).append(str(one.item.get("id"))[:100])
             continue
         usable += 1
         if not start <= scene.date <= end or scene.cloud >= max_cloud:
@@ -85,13 +85,15 @@ def select_scenes(
         merit = (_merit(scene.collection, collections), processed)
         if key not in best or merit > best[key][0]:
             best[key] = (merit, scene)
-    for item_id, why in problems.items():
-        logger.warning("STAC item %s left out: %s", item_id, why)
+    for why, ids in problems.items():
+        more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
+        logger.warning("STAC items left out, %s%s: %s", ", ".join(map(repr, ids[:5])), more, why)
     if problems and not usable:
-        item_id, why = next(iter(problems.items()))
+        why, ids = max(problems.items(), key=lambda problem: len(problem[1]))
         raise CatalogError(
-            f"none of the {len(problems)} STAC items found can be used; the first, {item_id}: "
-            f"{why}. Sentinel-2 L2A items with red, green, blue and scl assets are needed"
+            f"none of the {sum(map(len, problems.values()))} STAC items found can be used, such as "
+            f"{ids[0]!r}: {why}. Sentinel-2 L2A items with red, green, blue and scl assets are "
+            f"needed"
         )
     return sorted((scene for _, scene in best.values()), key=lambda s: (s.datetime, s.id))
 

@@ -85,10 +85,14 @@ class StacApi:
     def search(self, area: Area, start: date, end: date, *, max_cloud: float) -> list[Scene]:
         """See `Catalog.search`."""
         with _PatientIO(self._credentials, self._backoff) as io:
-            found = list(self._found(io, area, start, end, max_cloud))
-        return select_scenes(
-            found, area, start, end, max_cloud=max_cloud, collections=self._collections
-        )
+            return select_scenes(
+                self._found(io, area, start, end, max_cloud),
+                area,
+                start,
+                end,
+                max_cloud=max_cloud,
+                collections=self._collections,
+            )
 
     def _found(
         self, io: _PatientIO, area: Area, start: date, end: date, max_cloud: float
@@ -115,7 +119,8 @@ class StacApi:
                             f"{self.host} has more than {MAX_PAGES * PAGE:,} items for this: "
                             f"ask for a smaller area or fewer days"
                         )
-                    yield from (Found(item=item, base=href) for item in page["features"])
+                    for item in page["features"]:
+                        yield Found(item=dict(item), base=href)
         except APIError as error:
             # Without its cause: that has the URL, and with it what may be secret.
             raise self._explain(error) from None

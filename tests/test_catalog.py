@@ -202,6 +202,7 @@ def test_a_request_that_fails_twice_is_sent_again(failure: Reply) -> None:
         ((200, b"<html>hello</html>"), 1, r"answers, but not as a STAC API"),
         ((200, [1, 2]), 1, r"answers, but not as a STAC API"),
         ((200, {"features": 7}), 1, r"answers, but not as a STAC API"),
+        ((200, {"features": [7]}), 1, r"answers, but not as a STAC API"),
     ],
 )
 def test_an_api_that_fails_for_good_is_an_error(failure: Reply, tries: int, message: str) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from keenkite.stac_items import Found, ItemError, scene_from_item
+from keenkite.stac_items import Found, ItemError, generation_time, scene_from_item
 from tests.earth_search import NOON, c1_item, legacy_item
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -197,6 +199,41 @@ def test_what_an_item_lacks_is_said(where: tuple[str, ...], value: Any, message:
     inner[where[-1]] = value
     with pytest.raises(ItemError, match=message):
         scene_of(item)
+
+
+def values(inner: Any) -> list[tuple[Any, Any]]:
+    """Every place of a JSON value where another value could be: (container, key)."""
+    pairs = list(inner.items() if isinstance(inner, dict) else enumerate(inner))
+    nested = [
+        pair for _, value in pairs if isinstance(value, dict | list) for pair in values(value)
+    ]
+    return [(inner, key) for key, _ in pairs] + nested
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), JSON), min_size=1, max_size=3))
+def test_an_item_with_nonsense_in_it_is_read_or_refused(changes: list[tuple[float, Any]]) -> None:
+    item = c1_item()
+    item["properties"]["s2:nodata_pixel_percentage"] = 3
+    item["assets"] = {band: item["assets"][band] for band in ("red", "green", "blue", "scl")}
+    for where, value in changes:
+        places = values(item)
+        container, key = places[int(where * len(places))]
+        container[key] = value
+    for base in (URL, Path("/items")):
+        try:
+            scene = scene_of(item, base)
+            generation_time(item)
+        except ItemError:
+            continue
+        assert scene.ground.area > 0
 
 
 def test_the_outline_of_a_swath_edge_is_kept() -> None:
