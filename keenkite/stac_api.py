@@ -131,7 +131,7 @@ class StacApi:
             ) from None
 
     def _search_link(self, landing: Any) -> tuple[str, str]:
-        """(URL, method) of item search; POST where the API has it, since GET has no `query`."""
+        """(URL, method) of item search; POST where the API has it: `query` is at home there."""
         methods = {
             link.get("method", "GET"): urljoin(self._url, link["href"])
             for link in landing.get("links", [])
