@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +23,7 @@ from urllib.parse import quote
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.transform import Affine
 from rasterio.windows import Window as FileWindow
 
@@ -105,10 +106,13 @@ class PixelArchive:
         pixels: dict[int, NDArray[np.uint8]] = {}
         for path, numbers in found.items():
             try:
-                with _environment(), rasterio.open(path, driver="GTiff") as file:
-                    for number in numbers:
-                        pixels[number] = _read(file, tiles[number])
-            except RasterioError as error:
+                with warnings.catch_warnings(), _environment():
+                    # A file cut short may still open, without its place on the ground.
+                    warnings.simplefilter("error", NotGeoreferencedWarning)
+                    with rasterio.open(path, driver="GTiff") as file:
+                        for number in numbers:
+                            pixels[number] = _read(file, tiles[number])
+            except (RasterioError, NotGeoreferencedWarning) as error:
                 tile = tiles[numbers[0]]
                 raise SceneError(
                     f"The pixels of tile {tile.id} (scene {tile.scene_id}) in {path} cannot be "
