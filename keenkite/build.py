@@ -272,7 +272,9 @@ def _divide(index: TileIndex, scenes: Sequence[Scene], area: Area, region: str) 
     lattice = Lattice(*index.grid)
     taken: dict[tuple[int, date, str], set[tuple[int, int]]] = {}
     for scene in sorted(scenes, key=lambda scene: (scene.datetime, scene.id)):
-        cells = lattice.cells(scene.epsg, scene.footprint, area.in_utm(scene.epsg))
+        # A tile whose middle holds no data at all would be dropped after it was read.
+        wanted = area.in_utm(scene.epsg).intersection(scene.ground)
+        cells = lattice.cells(scene.epsg, scene.footprint, wanted)
         others = taken.setdefault((scene.epsg, scene.date, scene.platform), set())
         mine = [cell for cell in map(tuple, cells.tolist()) if cell not in others]
         if not mine:
