@@ -324,8 +324,10 @@ def encode_tokens(model: Any, tokens: "Tensor") -> "Tensor":
     x = model.token_embedding(tokens) + model.positional_embedding[:length]
     x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
     x = text_global_pool(model.ln_final(x), tokens, "argmax")
-    projection = model.text_projection
-    features = projection(x) if callable(projection) else x @ projection
+    projection = model.text_projection  # a matrix, a linear layer, or none
+    features = (
+        x if projection is None else projection(x) if callable(projection) else x @ projection
+    )
     return features
 
 

@@ -129,9 +129,10 @@ def find_record(name: str) -> ModelRecord | Path:
     architecture, colon, rest = name.partition(":")
     if colon and (record := _from_open_clip(architecture.replace("/", "-"), rest)):
         return record
-    if Path(name).is_file():
-        return Path(name)
-    if Path(name).suffix in {".pt", ".pth", ".bin", ".safetensors"}:
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    if path.suffix in {".pt", ".pth", ".bin", ".safetensors"}:
         raise ModelError(f"There is no checkpoint file {name}. Check the path.")
     known = ", ".join([*RECORDS, TINY])
     raise InputError(
@@ -221,8 +222,9 @@ def _from_open_clip(architecture: str, rest: str) -> ModelRecord | None:
             mean=tag.get("mean", OPENAI_MEAN),
             std=tag.get("std", OPENAI_STD),
         )
-    if Path(rest).is_file():
-        return _local(architecture, quick_gelu=config.get("quick_gelu", False), path=Path(rest))
+    path = Path(rest).expanduser()
+    if path.is_file():
+        return _local(architecture, quick_gelu=config.get("quick_gelu", False), path=path)
     tags = ", ".join(open_clip.list_pretrained_tags_by_model(architecture))
     raise InputError(
         f"{rest!r} is neither a file nor a tag of {architecture}"

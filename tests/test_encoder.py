@@ -3,6 +3,7 @@
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -177,6 +178,36 @@ def test_unusual_texts_equal_open_clips(
 ) -> None:
     theirs = their_text_vectors(small_theirs, [text])
     np.testing.assert_allclose(small.encode_texts([text]), theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("tower", "text", "top"),
+    [
+        ("a tower of its own", {}, {"custom_text": True}),
+        ("attention both ways", {"no_causal_mask": True, "pool_type": "last"}, {}),
+        ("attention both ways, own tower", {"no_causal_mask": True}, {"custom_text": True}),
+        ("pooled at the first token", {"pool_type": "first"}, {}),
+        ("pooled at the end token", {"pool_type": "eos", "eos_id": 49407}, {}),
+        ("no projection", {"proj_type": "none", "width": 512}, {}),
+        ("a projection with bias", {"proj_bias": True}, {}),
+        ("fewer tokens", {"context_length": 32}, {}),
+    ],
+)
+def test_other_text_towers_equal_open_clips(
+    tmp_path: Path, small_file: Path, tower: str, text: dict[str, Any], top: dict[str, Any]
+) -> None:
+    name = register(tmp_path, f"text-{tower}", "small-ViT-B-32", text=text, **top)
+    file = save_random(name, tmp_path / "model.pt")
+    ours = ClipEncoder.load(f"{name}:{file}", device="cpu", precision="fp32")
+    theirs = open_clip.create_model(name, pretrained=str(file)).eval()
+    texts = ["airport", "a golf course beside the sea"]
+    with torch.inference_mode():
+        tokens = tokenize(texts, context_length=text.get("context_length", 77))
+        expected = theirs.encode_text(tokens, normalize=True).numpy()
+    np.testing.assert_allclose(ours.encode_texts(texts), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        ours.encode_images(tiles(1)), their_image_vectors(theirs, tiles(1)), atol=1e-5
+    )
 
 
 def test_a_long_text_is_cut_after_a_word_with_a_warning(
