@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from keenkite.area import Area
-from keenkite.index import Filters
+from keenkite.index import Filters, TileIndex
+from keenkite.index.backend import Meta, Tuning
+from keenkite.index.edge import EdgeBackend
 from keenkite.tiling import Tile
 
 START = datetime(2024, 1, 1, 1, 30, tzinfo=UTC)
@@ -40,6 +43,14 @@ def tile(number: int = 0, **fields: object) -> Tile:
         "vegetation": 0.5, "bare": 0.25, "snow": 0.0, "valid": 1.0,
     }  # fmt: skip
     return Tile(**{**whole, **fields})  # type: ignore[arg-type]
+
+
+def opened(folder: Path, *, wait: float = 60, tuning: Tuning | None = None) -> TileIndex:
+    """An index in a folder that builds a graph of fewer points than usual."""
+    meta = Meta(encoder="fake", dim=64, size=224, stride=112)
+    tuning = tuning or Tuning(index_from=10_000)
+    backend = EdgeBackend.open(folder, meta, wait=wait, tuning=tuning)
+    return TileIndex(backend, location=str(folder), folder=folder)
 
 
 def unit(values: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import points
 import pytest
 from points import Named, World
 from pyproj import Geod
@@ -14,7 +15,6 @@ from qdrant_server import serving
 from keenkite.area import Area
 from keenkite.index import Filters, TileIndex
 from keenkite.index.backend import Meta, Tuning
-from keenkite.index.edge import EdgeBackend
 from keenkite.index.remote import RemoteBackend
 
 # What local mode says when it is given what only a server makes use of.
@@ -62,14 +62,12 @@ def opened(
         return
     tuning = SMALL if request.param == "graph" else LARGE
     folder = tmp_path_factory.mktemp("contract") / "index"
-    backend = EdgeBackend.open(folder, meta, wait=30, tuning=tuning)
-    with TileIndex(backend, location=str(folder), folder=folder) as index:
+    with points.opened(folder, tuning=tuning) as index:
         # Some of it after the graph was made, as it is between two builds.
         part = GRAPHED - 1000
         index.upsert(WORLD.tiles[:part], WORLD.vectors[:part])
         assert index.maintain()
         index.upsert(WORLD.tiles[part:], WORLD.vectors[part:])
-        assert backend.unindexed() == 1000
         yield Opened(index, WORLD, queries=10)
 
 

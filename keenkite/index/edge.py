@@ -9,6 +9,7 @@ scrolls in blocks, and the graph is built in another process (see `maintenance`)
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import qdrant_edge as engine
 from numpy.typing import NDArray
 
-from keenkite.errors import TileIndexError
+from keenkite.errors import IndexBusyError, TileIndexError
 from keenkite.index import backend as policy
 from keenkite.index.backend import VECTOR, Found, Meta, Progress, Tuning, stacked
 from keenkite.index.edge_filters import INDEX_PARAMETERS, engine_filter
@@ -33,6 +34,9 @@ SLICE = 500
 
 BLOCK = 1000
 """Points per block of a scroll."""
+
+ROOM = 256_000_000
+"""Bytes that must be free for a change; see `Folder.require_room`."""
 
 _ALL = engine.CountRequest(exact=True)
 
@@ -88,6 +92,8 @@ class EdgeBackend:
                     found = meta
             finally:
                 hold.release()
+        with suppress(IndexBusyError), writing(path, "opening", 0, shared=False):
+            folder.remove_other_shards()
         return cls(folder, found, wait=wait, tuning=tuning)
 
     def upsert(self, points: Points) -> None:
@@ -226,6 +232,7 @@ class EdgeBackend:
             writing(self._folder.path, purpose, self._wait, shared=True),
             self._shard.opened(purpose) as shard,
         ):
+            self._folder.require_room(ROOM, "a change")
             moments = self._kept_moments()
             old = [] if moments is None else shard.retrieve(list(ids), False, True)
             self._moments = None

@@ -77,6 +77,19 @@ class Folder:
                 "Choose a place that can be written."
             ) from error
 
+    def require_room(self, room: int, purpose: str) -> None:
+        """StorageError when fewer bytes than `room` are free.
+
+        The engine writes through mapped files that have no room on the disk until they are
+        written: where there is none then, the kernel ends the process, and nothing can be raised.
+        """
+        free = shutil.disk_usage(self.path).free
+        if free < room:
+            raise StorageError(
+                f"{free / 1e6:.0f} MB are free where the index {self.path} is, and {purpose} "
+                f"needs {room / 1e6:.0f}. Free some space and try again; what was written is kept."
+            )
+
     def shard(self) -> Path | None:
         """The shard in use; None before the first."""
         try:
@@ -105,7 +118,8 @@ class Folder:
         """Remove what a killed maintenance left; the caller holds `writer` exclusively."""
         current = self.shard()
         for path in (self.path / SHARDS).glob("*"):
-            if path != current:
+            # Without a current one, the first is perhaps being made.
+            if current is not None and path != current:
                 shutil.rmtree(path, ignore_errors=True)
 
     def generation(self) -> str:

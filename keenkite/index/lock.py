@@ -52,7 +52,8 @@ class FileLock:
             self._file = path.open("a+b", buffering=0)
         except OSError as error:
             raise StorageError(
-                f"Cannot write {path}: {error.strerror}. Make its folder writable."
+                f"Cannot write {path}: {error.strerror}. Make the folder writable, or copy it to "
+                "where it is: the engine writes even to search."
             ) from error
 
     def try_lock(self, *, shared: bool = False) -> bool:

@@ -19,6 +19,9 @@ from keenkite.index.lock import Hold
 
 logger = logging.getLogger(__name__)
 
+ROOM = 64_000_000
+"""Bytes that must be free to open a shard, be it only to search; see `Folder.require_room`."""
+
 IDLE = 0.05
 """Seconds without an operation after which a shard that is wanted is given up."""
 
@@ -95,6 +98,7 @@ class SharedShard:
             )
         self._hold.acquire(purpose, self._wait)
         try:
+            self._folder.require_room(ROOM, "opening it, which writes a log,")
             begin = time.monotonic()
             path = self._folder.shard()
             if path is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ from keenkite.index.edge import EdgeBackend
 from keenkite.index.filters import Filters
 from keenkite.index.points import checked_points, checked_query, point_id, tile_of
 from keenkite.index.region import FIELDS, Region, summarise
-from keenkite.index.remote import RemoteBackend
 from keenkite.index.statistics import Statistics
 from keenkite.tiling import Tile
 
@@ -66,7 +65,7 @@ class TileIndex:
         location: str | Path,
         *,
         encoder: Encoder | None,
-        grid: tuple[int, int] = GRID,
+        grid: tuple[int, int] | None = None,
         wait: float = WAIT,
         api_key: str | None = None,
     ) -> TileIndex:
@@ -77,7 +76,8 @@ class TileIndex:
                 with "keenkite" as the collection when none is named.
             encoder: whose vectors it holds; only its `name` and `dim` are read. None opens an
                 existing index, whatever its encoder and grid.
-            grid: side of a tile, and step between tiles, in pixels.
+            grid: side of a tile, and step between tiles, in pixels. None takes what an existing
+                index has, and (224, 112) for a new one.
             wait: seconds that any operation on a folder waits for other processes using it; by
                 URL, seconds that a request may take.
             api_key: of the server; never part of a message.
@@ -90,15 +90,21 @@ class TileIndex:
         """
         meta = None
         if encoder is not None:
-            meta = Meta(encoder=encoder.name, dim=encoder.dim, size=grid[0], stride=grid[1])
+            size, stride = grid or GRID
+            meta = Meta(encoder=encoder.name, dim=encoder.dim, size=size, stride=stride)
         backend: Backend
         folder = None
         if isinstance(location, str) and location.startswith(("http://", "https://")):
+            # Here, since the client of the server takes longer to import than all the rest.
+            from keenkite.index.remote import RemoteBackend
+
             backend = RemoteBackend.open(location, meta, api_key=api_key, timeout=wait)
         else:
             folder = Path(location).expanduser()
             backend = EdgeBackend.open(folder, meta, wait=wait)
         index = cls(backend, location=str(folder or location), folder=folder)
+        if meta is not None and grid is None:
+            meta = replace(meta, size=backend.meta.size, stride=backend.meta.stride)
         if meta is not None and meta != backend.meta:
             index.close()
             raise _mismatch(index.location, backend.meta, meta)
