@@ -2,13 +2,15 @@
 
     heat = heatmap(encoder, rgb, "airport")
     heat.values         # float32 (224, 224), 0-1
-    heat.peak           # (row, col) of its maximum, heat.strength the value there
+    heat.peak           # (row, col) of its maximum; heat.strength is the value there
 
 A cosine alone says little: every patch of every tile resembles every text a little, and some
-texts more than others. So a patch is asked how much more it resembles this text than it resembles
-the background texts, in units of how far those lie apart; and half of what the tile's patches
-have in common is taken away, because the mean over patches carries the whole picture, not the
-place (all of it would also empty the map of a tile that is forest from edge to edge).
+texts more than others. So a patch is asked how far its cosine with this text is above those with
+the background texts that fit the patch best, in units of how far all of them lie apart, which
+takes the scale of the model away. A quarter of the mean over the tile's patches is taken away
+first: it carries what the whole picture is, not where. (ClearCLIP maps are often shown with all of
+it gone, which also empties the map of a tile that is forest from edge to edge, and lifts the noise
+of a tile without the thing; docs/heatmaps.md has the measurements.)
 
 The scale is fixed: nothing is stretched to a tile's own minimum and maximum. A tile without the
 thing looks empty, and maps of different tiles can be laid side by side.
@@ -27,6 +29,7 @@ from scipy import ndimage
 from . import utm
 from .errors import InputError
 from .scene import PIXEL
+from .scoring import BACKGROUND, concept_and_rivals
 
 if TYPE_CHECKING:
     from .encoder import Encoder
@@ -36,20 +39,17 @@ TILE = 224
 MAX_TILES = 256
 """In one call: they are all in memory at once, with all their patches."""
 
-BACKGROUND = (
-    "forest", "farmland", "grassland", "bare soil", "houses", "factories", "a road", "a river",
-    "a lake", "the sea", "mountains", "clouds",
-)  # fmt: skip
-
 FOUND = 0.5
 """A map that reaches this value somewhere says that the thing is there."""
 
-_COMMON = 0.5
+_COMMON = 0.25
 """How much of the mean over a tile's patches is taken away; see the module's text."""
-_HALF = 2.5
+_SHARPNESS = 3.0
+"""How strictly the best rivals decide, per unit of evidence."""
+_EVEN = 0.9
 """Evidence that is given the value 0.5."""
-_STEEP = 2.0
-"""How fast the value rises there."""
+_SLOPE = 0.2
+"""Evidence by which the log-odds of a value grow by 1."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,16 +59,13 @@ class Heatmap:
     text: str
     """What was looked for."""
     values: NDArray[np.float32]
-    """(224, 224), 0-1, row 0 the top: 0.5 where a place looks as much like the text as makes it
-    more likely than not; the same scale for every tile."""
+    """(224, 224), 0-1, row 0 the top: above 0.5 where a place looks more like the text than like
+    anything of the background; the same scale for every tile."""
     grid: NDArray[np.float32]
     """(rows, cols): the same for each of the model's patches, before it was made smooth."""
 
-    @property
-    def peak(self) -> tuple[int, int]:
-        """(row, col) of the pixel with the highest value."""
-        row, col = np.unravel_index(int(self.values.argmax()), self.values.shape)
-        return int(row), int(col)
+    peak: tuple[int, int]
+    """(row, col) of the pixel that looks most like the text."""
 
     def peak_lonlat(self, tile: Tile) -> tuple[float, float]:
         """(lon, lat) of the peak's pixel, degrees; `tile` is the one that was looked at."""
@@ -117,7 +114,8 @@ def heatmaps(
         encoder: Gives patch features; the vectors of an index are not needed.
         rgb: uint8 (n, 224, 224, 3), n at most 256.
         text: One concept, such as "airport".
-        background: What else may be seen from above; more than one.
+        background: What else is seen from above; what means nearly the same as the text is left
+            out.
 
     Raises:
         InputError: the text, the tiles or the background cannot be used.
@@ -129,44 +127,51 @@ def heatmaps(
         )
     if len(rgb) > MAX_TILES:
         raise InputError(f"{len(rgb)} heatmaps at once are too many: ask for {MAX_TILES} at most.")
-    vectors = encoder.encode_texts([text, *background])
-    found = evidence(encoder.patch_features(rgb), vectors[0], vectors[1:])
-    return [
-        Heatmap(text=text, values=_to_value(_smooth(grid)), grid=_to_value(grid)) for grid in found
-    ]
+    if not text.strip():
+        raise InputError("The text is empty. Describe what to look for in a few words.")
+    query, rivals = concept_and_rivals(encoder, text, background)
+    if len(rivals) < 2:
+        raise InputError("A map needs a background: two concepts or more that are not the text.")
+    patches = encoder.patch_features(rgb)
+    return [_to_map(text, _to_value(grid)) for grid in evidence(patches, query, rivals)]
 
 
 def evidence(
-    patches: NDArray[np.float32], query: NDArray[np.float32], background: NDArray[np.float32]
+    patches: NDArray[np.float32], query: NDArray[np.floating], rivals: NDArray[np.floating]
 ) -> NDArray[np.float32]:
-    """How much more each patch resembles a text than it resembles the background texts.
+    """How far a text beats the rivals that fit a patch best.
 
     Args:
         patches: (n, rows, cols, dim), unit vectors.
-        query: (dim,), unit vector.
-        background: (texts, dim), unit vectors.
+        query: (dim,), the text's unit vector.
+        rivals: (texts, dim), unit vectors of the background.
 
     Returns:
-        (n, rows, cols), in standard deviations of the background texts' cosines.
+        (n, rows, cols), in standard deviations of the rivals' cosines: 0 where the text is an
+        average rival, above 1 where it beats nearly all.
     """
-    cosines = patches @ np.vstack([query, background]).T
+    texts = np.vstack([query, rivals]).astype(np.float32)
+    cosines = patches @ texts.T
+    unit = np.maximum(cosines[..., 1:].std(axis=-1, keepdims=True), 1e-6)
     cosines -= _COMMON * cosines.mean(axis=(1, 2), keepdims=True)
-    others = cosines[..., 1:]
-    found: NDArray[np.float32] = (cosines[..., 0] - others.mean(-1)) / np.maximum(
-        others.std(-1), 1e-6
-    )
-    return found
-
-
-def _smooth(grid: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(rows, cols) -> (224, 224), by cubic splines through the patches' centres."""
-    rows, cols = grid.shape
-    zoomed: NDArray[np.float32] = ndimage.zoom(
-        grid, (TILE / rows, TILE / cols), order=3, mode="nearest", grid_mode=True
-    )
-    return zoomed
+    ahead = (cosines[..., :1] - cosines[..., 1:]) / unit
+    # A soft minimum over the rivals; their number does not matter.
+    least = ahead.min(axis=-1, keepdims=True)
+    mean = np.exp(_SHARPNESS * (least - ahead)).mean(axis=-1)
+    return np.asarray(least[..., 0] - np.log(mean) / _SHARPNESS, np.float32)
 
 
 def _to_value(found: NDArray[np.float32]) -> NDArray[np.float32]:
     """Evidence to 0-1, the same for every tile."""
-    return np.asarray(1 / (1 + np.exp(-_STEEP * (found - _HALF))), np.float32)
+    return np.asarray(1 / (1 + np.exp((_EVEN - found) / _SLOPE)), np.float32)
+
+
+def _to_map(text: str, grid: NDArray[np.float32]) -> Heatmap:
+    """Values of patches, (rows, cols), made smooth by cubic splines through their centres."""
+    rows, cols = grid.shape
+    smooth: NDArray[np.float32] = ndimage.zoom(
+        grid, (TILE / rows, TILE / cols), order=3, mode="nearest", grid_mode=True
+    )
+    # Splines overshoot: that is cut off, but it says where in a patch of value 1 the middle is.
+    row, col = np.unravel_index(int(smooth.argmax()), smooth.shape)
+    return Heatmap(text=text, values=smooth.clip(0, 1), grid=grid, peak=(int(row), int(col)))

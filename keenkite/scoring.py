@@ -8,8 +8,9 @@ docs/scoring.md has the measurements behind each number below.
    those of a background vocabulary. It is one vector, so the index does the work; and
    z = (q·x - q·μ) / √(qᵀΣq) says how far tile x stands out of an index of mean μ and covariance Σ.
 2. Of the best few hundred, the contrast asks how far t beats the b that fit that very tile best.
-3. A tile's evidence is averaged with that of the two tiles that look most like it: a thing that is
-   there is mostly seen more than once, an accident of one vector is not.
+3. A tile's evidence is averaged with that of the tiles that look most like it: a thing that is
+   there is mostly seen more than once, an accident of one vector is not. Tiles that do not look
+   alike more than any two tiles of the index (whose mean cosine is μ·μ) have no part in it.
 
 Evidence is in units of how much the background texts differ on the index's own tiles, which are
 the same for every text and take the scale of the model away.
@@ -55,7 +56,7 @@ SHARPNESS = 3.0
 RemoteCLIP this is a softmax of temperature 1/105, about what the model was trained with."""
 
 LOOK_ALIKES = 3
-"""Tiles whose evidence is averaged, the tile itself included."""
+"""Tiles whose evidence is averaged with a tile's own."""
 RERANKED = 512
 """Tiles whose evidence is averaged with that of look-alikes; the rest of a longer list, which
 follows them by z, is judged tile by tile."""
@@ -83,6 +84,8 @@ class Wanted:
     """query·μ, the score of the mean tile."""
     deviation: float
     """√(queryᵀ Σ query), above 0."""
+    usual: float
+    """μ·μ, the mean cosine of two tiles of the index."""
     text: Floats | None = None
     """(dim,) unit norm, before any correction; None for examples alone."""
     rivals: Floats | None = None
@@ -185,6 +188,7 @@ class Scorer:
             query=query,
             offset=float(query @ mean),
             deviation=self._deviation(query),
+            usual=float(mean @ mean),
             **parts,  # type: ignore[arg-type]
         )
 
@@ -194,13 +198,26 @@ class Scorer:
         return max(math.sqrt(max(variance, 0.0)), 1e-6)
 
 
-def among_look_alikes(values: Floats, vectors: Vectors) -> Floats:
-    """(n,), (n, dim) -> (n,): each value averaged with those of the most similar tiles."""
+def among_look_alikes(values: Floats, vectors: Vectors, usual: float) -> Floats:
+    """Each value averaged with those of the tiles that look most like its own.
+
+    Args:
+        values: (n,)
+        vectors: (n, dim), unit norm.
+        usual: cosine of two tiles that are no look-alikes, which count for nothing; the same tile
+            counts as much as the tile itself, and between them it goes in proportion.
+
+    Returns:
+        (n,)
+    """
     if len(values) <= LOOK_ALIKES:
         return values
     similar = vectors @ vectors.T
+    np.fill_diagonal(similar, -np.inf)
     nearest = np.argpartition(-similar, LOOK_ALIKES - 1, axis=1)[:, :LOOK_ALIKES]
-    return np.asarray(values[nearest].mean(axis=1))
+    cosines = np.take_along_axis(similar, nearest, axis=1)
+    weights = np.clip((cosines - usual) / max(1 - usual, 1e-6), 0, 1)
+    return np.asarray((values + (weights * values[nearest]).sum(1)) / (1 + weights.sum(1)))
 
 
 def encode_concepts(encoder: Encoder, concepts: Sequence[str]) -> Floats:
@@ -209,6 +226,18 @@ def encode_concepts(encoder: Encoder, concepts: Sequence[str]) -> Floats:
     vectors = encoder.encode_texts(phrases).astype(np.float64)
     means = vectors.reshape(len(concepts), len(TEMPLATES), -1).mean(axis=1)
     return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True))
+
+
+def concept_and_rivals(
+    encoder: Encoder, text: str, background: Sequence[str] = BACKGROUND
+) -> tuple[Floats, Floats]:
+    """(dim,) a concept's vector, and (m, dim) those of the background that mean something else.
+
+    Raises:
+        InputError: the text or a background concept cannot be used.
+    """
+    (vector,) = encode_concepts(encoder, [text])
+    return vector, _background(encoder, tuple(background)).others(vector)
 
 
 class _Background:
@@ -262,7 +291,7 @@ def judge(wanted: Wanted, vectors: Vectors) -> tuple[Floats, Floats]:
     """(n, dim), best z first -> (n,) log-odds, and (n,) the same before step 3."""
     alone = wanted.log_odds(vectors)
     odds = alone.copy()
-    odds[:RERANKED] = among_look_alikes(alone[:RERANKED], vectors[:RERANKED])
+    odds[:RERANKED] = among_look_alikes(alone[:RERANKED], vectors[:RERANKED], wanted.usual)
     return odds, alone
 
 

@@ -98,10 +98,26 @@ def test_evidence_is_what_its_description_says() -> None:
         common = patches[n].reshape(-1, 8).astype(float).mean(0)
         for row in range(3):
             for col in range(4):
-                patch = patches[n, row, col] - 0.5 * common
-                others = background @ patch
-                expected = (query @ patch - others.mean()) / others.std()
-                assert found[n, row, col] == pytest.approx(expected, rel=1e-4)
+                patch = patches[n, row, col]
+                unit = (background @ patch).std()
+                ahead = (query - background) @ (patch - 0.25 * common) / unit
+                expected = -np.log(np.exp(-3 * ahead).mean()) / 3
+                assert found[n, row, col] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_text_that_all_patches_resemble_a_little_is_not_found_for_that() -> None:
+    """A part that every patch and every text share changes no map."""
+    rng = np.random.default_rng(5)
+    patches = rng.normal(size=(1, 7, 7, 8)).astype(np.float32)
+    query, rivals = rng.normal(size=8), rng.normal(size=(6, 8))
+    common = np.eye(9)[-1] * 3
+
+    def with_common(x: NDArray[Any]) -> NDArray[Any]:
+        return np.concatenate([x, np.zeros((*x.shape[:-1], 1))], -1) + common
+
+    plain = evidence(patches, query, rivals)
+    shifted = evidence(with_common(patches), with_common(query), with_common(rivals))
+    np.testing.assert_allclose(plain, shifted, atol=1e-4)
 
 
 def test_the_peak_is_where_rasterio_says() -> None:
@@ -127,6 +143,17 @@ def test_the_peak_is_where_rasterio_says() -> None:
 def test_what_is_no_tile_is_refused(tile: Any) -> None:
     with pytest.raises(InputError):
         look(tile)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\n"])
+def test_an_empty_text_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="empty"):
+        look(painted("red"), text)
+
+
+def test_a_background_of_nothing_else_is_refused() -> None:
+    with pytest.raises(InputError, match="background"):
+        heatmap(FakeEncoder(), painted("red"), "red", background=["forest"])
 
 
 def test_too_many_tiles_are_refused() -> None:

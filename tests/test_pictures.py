@@ -49,7 +49,8 @@ def make_rgb(level: int = 90) -> NDArray[np.uint8]:
 
 def make_heat(values: NDArray[np.floating[Any]] | float) -> Heatmap:
     full = np.broadcast_to(np.asarray(values, np.float32), (224, 224)).copy()
-    return Heatmap(text="airport", values=full, grid=full[16::32, 16::32])
+    row, col = divmod(int(full.argmax()), 224)
+    return Heatmap(text="airport", values=full, grid=full[16::32, 16::32], peak=(row, col))
 
 
 def make_result(number: int) -> Result:
