@@ -20,8 +20,8 @@ class Hit:
     """A tile that answers the query.
 
     Confidence is the chance, from 0 to 1, that the tile shows what was asked for: how much better
-    the words fit this tile, and the two tiles that look most like it, than the names of the other
-    things that satellite images show, on a scale set once on labelled images. With several
+    the words fit this tile, and those that look most like it, than the names of the other things
+    that satellite images show, on a scale set once on labelled images. With several
     conditions it is the product of their confidences. It is an estimate by a model that has never
     seen this place: look at the picture before you rely on it.
     """

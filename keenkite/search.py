@@ -5,6 +5,7 @@ The flow is `search`; what a score means is in `scoring`, the other concepts of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -33,12 +34,13 @@ from .scoring import (
 )
 from .tiling import Tile
 
-PER_HIT = 8
-"""Tiles looked at for each hit wanted, at first: one thing is seen by several overlapping tiles,
-on several dates. They are four times as many each time that is not enough."""
+PER_HIT = 5
+"""Tiles looked at for each hit wanted, at least: one thing is seen by several overlapping tiles,
+on several dates."""
 
-CANDIDATES = 64
-"""Tiles looked at, at least: fewer have no look-alikes among them."""
+CANDIDATES, STEP = 64, 4
+"""Tiles looked at: 64, or 4 times as many, and so on until it is enough for the limit. The steps
+are far apart so that the pages of one answer agree with each other."""
 
 MAX_CANDIDATES = 20_000
 """Tiles looked at, at most, to fill the limit with hits that do not overlap."""
@@ -77,11 +79,11 @@ def search(
         return _nothing(query, f"the index {index.location} holds no tiles yet; build it first")
     scorer = Scorer(encoder, statistics, background)
     like, unlike = example_tiles(index, query.like), example_tiles(index, query.unlike)
-    wanted = scorer.wanted(
-        query.text,
-        like=index.vectors([tile.id for tile in like]) if like else None,
-        unlike=index.vectors([tile.id for tile in unlike]) if unlike else None,
-    )
+    good = index.vectors([tile.id for tile in like]) if like else None
+    bad = index.vectors([tile.id for tile in unlike]) if unlike else None
+    wanted = scorer.wanted(query.text, like=good, unlike=bad)
+    # With tiles it is like, the query has moved away from the unlike; without, they are excluded.
+    unwanted = scorer.wanted(like=bad) if bad is not None and good is None else None
     surroundings = {
         near: Surroundings(index, scorer.wanted(near.text), near, tiles=statistics.n)
         for near in (*query.near, *query.exclude)
@@ -91,7 +93,7 @@ def search(
     for matches in _growing(index, wanted, query, [surroundings[near] for near in query.near]):
         if not matches:
             break
-        answers = _Answers(scorer, wanted, query, surroundings, matches)
+        answers = _Answers(scorer, wanted, unwanted, query, surroundings, matches)
         kept = _kept(answers, query, [*like, *unlike])
         hits = tuple(answers.hit(i, rank, explain) for rank, i in enumerate(kept, start=1))
         if len(hits) == query.limit:
@@ -105,8 +107,12 @@ def _growing(
     index: TileIndex, wanted: Wanted, query: Query, surroundings: Sequence[Surroundings]
 ) -> Iterator[list[Match]]:
     """The best matches, best z first, and more of them each time they were not enough."""
-    number = max(CANDIDATES, query.limit if query.overlap else PER_HIT * query.limit)
-    number = max([number, *(each.bound for each in surroundings)])
+    least = max(
+        query.limit if query.overlap else PER_HIT * query.limit,
+        *(each.bound for each in surroundings),
+        CANDIDATES,
+    )
+    number = CANDIDATES * STEP ** math.ceil(math.log(least / CANDIDATES, STEP) - 1e-9)
     places = [common(query.area, area) for each in surroundings if (area := each.reach())]
     local = [
         match
@@ -125,7 +131,7 @@ def _growing(
         yield sorted(both.values(), key=lambda match: -match.score) if local else matches
         if len(matches) < number or number == MAX_CANDIDATES:
             return
-        number *= 4
+        number *= STEP
 
 
 class _Answers:
@@ -135,6 +141,7 @@ class _Answers:
         self,
         scorer: Scorer,
         wanted: Wanted,
+        unwanted: Wanted | None,
         query: Query,
         surroundings: Mapping[Near, Surroundings],
         matches: Sequence[Match],
@@ -161,6 +168,9 @@ class _Answers:
                 odds, _ = judge(scorer.wanted(concept), vectors)
                 name = f"without {concept}"
             self.conditions[name] = log_confidence(-odds)
+        if unwanted is not None:
+            odds, _ = judge(unwanted, vectors)
+            self.conditions["unlike"] = log_confidence(-odds)
         self.log_p: Floats = np.sum(list(self.conditions.values()), axis=0)
         """(n,) ln of each match's confidence."""
 
@@ -237,5 +247,5 @@ def _why_empty(index: TileIndex, query: Query) -> str:
     }
     to_blame = [name for name, each in alone.items() if each and index.count(each) == 0]
     if to_blame:
-        return f"no tile of {total:,} passes {', nor '.join(to_blame)}"
+        return f"no tile of {total:,} passes {' nor '.join(to_blame)}"
     return f"each filter lets some of {total:,} tiles through, but no tile passes all of them"
