@@ -2,7 +2,9 @@
 
 import atexit
 import functools
+import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -33,6 +35,12 @@ from tests.server_encoder import SlowEncoder
 from tests.worlds import DAYS, write_world
 
 T = TypeVar("T")
+HELLO = {
+    "protocolVersion": "2025-11-25",
+    "capabilities": {},
+    "clientInfo": {"name": "test", "version": "0"},
+}
+"""Parameters of initialize."""
 ROOT = Path(__file__).parents[1]
 ERAS = {"2025-11-25": "legacy", "2026-07-28": "auto"}
 """Protocol version -> the mode of the SDK's client that speaks it."""
@@ -76,10 +84,9 @@ def demo() -> Demo:
     first, last = DAYS
     encoder = FakeEncoder()
     with TileIndex.open(folder / "data", encoder=encoder) as index:
-        build_index(
-            index, encoder, area, first, first.replace(day=31), catalog=open_catalog(str(folder / "catalog")),
-            region="colours",
-        )  # fmt: skip
+        catalog = open_catalog(str(folder / "catalog"))
+        end = first.replace(day=31)
+        build_index(index, encoder, area, first, end, catalog=catalog, region="colours")
     return Demo(
         catalog=folder / "catalog",
         data=folder / "data",
@@ -104,6 +111,45 @@ def stdio(environment: Mapping[str, str], *flags: str) -> StdioServerParameters:
         env=dict(environment),
         cwd=ROOT,
     )
+
+
+Say = Callable[[str], None]
+Answer = Callable[[], dict[str, Any]]
+
+
+@contextmanager
+def conversation(environment: Mapping[str, str]) -> Iterator[tuple[Say, Answer]]:
+    """A server over stdio without a client: to say a line of JSON, and to hear the next answer."""
+    server = subprocess.Popen(
+        [sys.executable, "-W", "ignore", str(ROOT / "tests" / "serve_fake.py")],
+        env=dict(environment),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    into, out_of = server.stdin, server.stdout
+
+    def say(line: str) -> None:
+        into.write(line.encode() + b"\n")
+        into.flush()
+
+    def answer() -> dict[str, Any]:
+        if not select.select([out_of], [], [], 60)[0]:
+            raise TimeoutError("no answer within a minute")
+        heard: dict[str, Any] = json.loads(out_of.readline())
+        return heard
+
+    try:
+        say(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO}))
+        answer()
+        say('{"jsonrpc": "2.0", "method": "notifications/initialized"}')
+        yield say, answer
+    finally:
+        into.close()
+        server.wait(timeout=60)
+        out_of.close()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from keenkite.area import Area
 from keenkite.errors import InputError, TileIndexError
 from keenkite.index import TileIndex
 from tests.fakes import FakeEncoder
-from tests.server_world import ROOT, Demo, ask, demo, refused, serving, stdio, talk, text_of
+from tests.server_world import HELLO, ROOT, Demo, ask, demo, refused, serving, stdio, talk, text_of
 
 SLOW = 0.1
 """Seconds a batch of tiles: a build then takes some seconds."""
@@ -150,10 +151,8 @@ def killed(world: Demo, tmp_path: Path) -> tuple[Path, str]:
         env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
     )  # fmt: skip
     assert server.stdin is not None
-    hello = {"protocolVersion": "2025-11-25", "capabilities": {},
-             "clientInfo": {"name": "test", "version": "0"}}  # fmt: skip
     for message in (
-        {"id": 1, "method": "initialize", "params": hello},
+        {"id": 1, "method": "initialize", "params": HELLO},
         {"method": "notifications/initialized"},
         {"id": 2, "method": "tools/call",
          "params": {"name": "build_index", "arguments": world.build}},
@@ -318,29 +317,41 @@ def request_() -> BuildRequest:
     )  # fmt: skip
 
 
-def test_a_record_says_again_what_was_asked(request_: BuildRequest, tmp_path: Path) -> None:
-    store = JobStore(tmp_path)
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[JobStore]:
+    with JobStore(tmp_path) as store:
+        yield store
+
+
+@pytest.fixture
+def other_server(tmp_path: Path) -> Iterator[JobStore]:
+    """Another server's view of the same folder."""
+    with JobStore(tmp_path) as store:
+        yield store
+
+
+def test_a_record_says_again_what_was_asked(
+    store: JobStore, other_server: JobStore, request_: BuildRequest
+) -> None:
     job = store.create(request_, tiles=5, scenes=1)
-    assert JobStore(tmp_path).read(job.id).request == request_
+    assert other_server.read(job.id).request == request_
 
 
 def test_a_job_is_interrupted_once_its_server_lets_go(
-    request_: BuildRequest, tmp_path: Path
+    store: JobStore, other_server: JobStore, request_: BuildRequest
 ) -> None:
-    mine, theirs = JobStore(tmp_path), JobStore(tmp_path)
-    job = mine.create(request_, tiles=5, scenes=1)
-    assert theirs.read(job.id).state == "queued"
-    assert theirs.adopt() == []
-    mine.release(job.id)
-    assert theirs.read(job.id).state == "interrupted"
-    assert [each.id for each in theirs.adopt()] == [job.id]
-    assert mine.adopt() == []
+    job = store.create(request_, tiles=5, scenes=1)
+    assert other_server.read(job.id).state == "queued"
+    assert other_server.adopt() == []
+    store.release(job.id)
+    assert other_server.read(job.id).state == "interrupted"
+    assert [each.id for each in other_server.adopt()] == [job.id]
+    assert store.adopt() == []
 
 
 def test_a_damaged_record_is_named_and_harms_no_other(
-    request_: BuildRequest, tmp_path: Path
+    store: JobStore, request_: BuildRequest, tmp_path: Path
 ) -> None:
-    store = JobStore(tmp_path)
     job = store.create(request_, tiles=5, scenes=1)
     (tmp_path / f"{job.id}.json").write_text("{")
     other = store.create(request_, tiles=5, scenes=1)
@@ -350,21 +361,20 @@ def test_a_damaged_record_is_named_and_harms_no_other(
 
 
 @pytest.mark.parametrize("job_id", ["../x", "build-", "build-../../../x", "build-0123456789ab/x"])
-def test_an_id_never_leads_out_of_the_folder(job_id: str, tmp_path: Path) -> None:
+def test_an_id_never_leads_out_of_the_folder(job_id: str, store: JobStore) -> None:
     with pytest.raises(InputError):
-        JobStore(tmp_path).read(job_id)
+        store.read(job_id)
 
 
 def test_a_build_that_brings_down_servers_is_given_up(world: Demo, tmp_path: Path) -> None:
     data = tmp_path / "data"
     TileIndex.open(data, encoder=FakeEncoder()).close()
-    store = JobStore(data / "jobs")
     request = BuildRequest(
         region="r", area=Area.from_bbox(*world.bbox), start=date(2024, 5, 1),
         end=date(2024, 5, 31), max_cloud=20.0, choose="every-date",
     )  # fmt: skip
-    job = store.create(request, tiles=5, scenes=1)
-    store.update(job, runs=5)
-    store.release(job.id)
+    with JobStore(data / "jobs") as store:
+        job = store.create(request, tiles=5, scenes=1)
+        store.update(job, runs=5)
     ended = talk(lambda client: job_of(client, job.id, wait=20), stdio(world.environment(data)))
     assert ended["state"] == "failed"

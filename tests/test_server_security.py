@@ -1,6 +1,7 @@
 """Who may reach a server, what it gives away of its host, and what its operator decides."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,24 +23,15 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 from keenkite.errors import InputError
-from tests.server_world import ask, demo, http, refused, serving, talk, text_of
+from tests.server_world import HELLO, ROOT, ask, demo, http, refused, serving, talk, text_of
 
 TOKEN = "a-token-of-more-than-twenty-characters"
-HELLO = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "test", "version": "0"},
-    },
-}
+INITIALIZE = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO}
 HEADERS = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
 
 
 def post(url: str, **headers: str) -> int:
-    reply = httpx2.post(url, json=HELLO, headers={**HEADERS, **headers}, timeout=30)
+    reply = httpx2.post(url, json=INITIALIZE, headers={**HEADERS, **headers}, timeout=30)
     return int(reply.status_code)
 
 
@@ -70,7 +62,7 @@ def test_a_client_with_a_token_is_served(guarded: str, mode: str) -> None:
     anyio.run(main)
 
 
-@pytest.mark.parametrize("header", [None, "Bearer wrong", f"Basic {TOKEN}", "Bearer "])
+@pytest.mark.parametrize("header", [None, "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x"])
 def test_without_the_token_nobody_is_served(guarded: str, header: str | None) -> None:
     assert post(guarded, **({"authorization": header} if header else {})) == 401
 
@@ -190,7 +182,7 @@ def test_host_and_origin_are_checked_on_any_address(
 
 
 def test_a_body_of_many_megabytes_is_refused(open_to_all: str) -> None:
-    huge = {**HELLO, "params": {**HELLO["params"], "x": "y" * 2_000_000}}  # type: ignore[dict-item]
+    huge = {**INITIALIZE, "params": {**HELLO, "x": "y" * 2_000_000}}
     reply = httpx2.post(open_to_all, json=huge, headers=HEADERS, timeout=30)
     assert reply.status_code == 413
 
@@ -341,3 +333,17 @@ def test_a_server_starts_and_lists_its_tools_without_the_model(tmp_path: Path) -
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_document_names_every_flag_and_its_snippets_are_json() -> None:
+    from dataclasses import fields
+
+    document = (ROOT / "docs" / "server.md").read_text()
+    for option in fields(ServerSettings):
+        if option.metadata:
+            assert f"`--{option.name.replace('_', '-')}`" in document
+    for snippet in re.findall(r"```json\n(.*?)```", document, re.DOTALL):
+        servers = json.loads(snippet)
+        (server,) = (servers.get("mcpServers") or servers["servers"]).values()
+        flags = server["args"][server["args"].index("keenkite-mcp") + 1 :]
+        settings_of(flags)

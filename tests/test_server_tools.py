@@ -16,6 +16,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp_types import ImageContent, Tool
 from PIL import Image
 
+from tests.qdrant_server import serving as qdrant_serving
 from tests.server_world import ask, demo, refused, serving, talk, text_of
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -284,3 +285,33 @@ def test_regions_are_resources_and_completed(server: MCPServer) -> None:
         assert completed.completion.values == ["colours"]
 
     talk(story, server)
+
+
+def test_an_index_on_a_qdrant_server_serves_the_same_story(tmp_path: Path) -> None:
+    """Pixels and jobs stay in the data folder; the address of the server is not given away."""
+
+    async def story(client: Client) -> None:
+        assert "Nothing is indexed yet" in text_of(await ask(client, "list_indexes"))
+        begun = await ask(client, "build_index", **demo().build)
+        job_id = begun.structured_content["job"]["job_id"]
+        ended = await ask(client, "get_build_status", job_id=job_id, wait_seconds=50)
+        assert ended.structured_content["jobs"][0]["state"] == "done"
+        found = await ask(client, "search_tiles", text="water", limit=1)
+        (hit,) = found.structured_content["hits"]
+        await ask(client, "get_heatmap", tile_ids=[hit["tile_id"]], text="water")
+        everywhere = [text_of(begun), text_of(ended), text_of(found)]
+        assert not any("127.0.0.1" in text for text in everywhere)
+
+    with qdrant_serving() as qdrant:
+        settings = demo().settings(tmp_path / "data", qdrant_url=qdrant.url)
+        with serving(settings) as server:
+            talk(story, server)
+        assert (tmp_path / "data" / "pixels").is_dir()
+        qdrant.fail = lambda method, path: 503
+
+        async def down(client: Client) -> None:
+            text = await refused(client, "search_tiles", {"text": "water"})
+            assert qdrant.url not in text
+
+        with serving(settings) as server:
+            talk(down, server)

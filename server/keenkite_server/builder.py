@@ -132,6 +132,7 @@ class Builder:
         self._queue.put(None)
         if self._thread is not None:
             self._thread.join(wait)
+        self.store.close()
 
     def _enqueue(self, job: Job) -> None:
         with self._lock:

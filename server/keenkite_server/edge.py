@@ -19,7 +19,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase
-from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import ConfigDict, PrivateAttr, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -51,19 +51,22 @@ class Scrubber:
                 names.append((str(value), word))
                 if isinstance(value, Path) or word in ("the catalog", "the model"):
                     names.append((os.path.abspath(value), word))  # noqa: PTH100  (a str, and no Path)
-        # The longest first: a weights file may lie in the data folder.
-        self._names = sorted(names, key=lambda pair: -len(pair[0]))
+        # The longest first: a weights file may lie in the data folder. What follows a name, such
+        # as the rest of a path, goes with it.
+        names.sort(key=lambda pair: -len(pair[0]))
+        self._names = [(re.compile(re.escape(name) + _REST), word) for name, word in names]
 
     def __call__(self, text: str) -> str:
         """The text without paths, addresses and secrets; on lines a terminal can show."""
         for name, word in self._names:
-            text = text.replace(name, word)
+            text = name.sub(word, text)
         text = _URL.sub("an address", text)
         text = _PATH.sub("a file", text)
         text = text.encode("utf-8", "backslashreplace").decode()  # JSON may hold half a surrogate
         return text if len(text) <= MAX_ERROR else text[: MAX_ERROR - 1] + "…"
 
 
+_REST = r"(?:[/\\?][^\s'\"<>:,;()]*)?"
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>),;]+", re.IGNORECASE)
 # Two parts at least, so that "and/or" and "tiles/s" stay; a drive letter counts as one.
 _PATH = re.compile(r"(?<![\w/.:])(?:~|[A-Za-z]:)?(?:[/\\][^\s/\\'\"<>:,;()]+){2,}[/\\]?")
@@ -138,11 +141,6 @@ def said(text: str, structure: dict[str, Any] | None = None) -> CallToolResult:
     )
 
 
-def is_refusal(result: CallToolResult | InputRequiredResult | Any) -> bool:
-    """Whether a tool's result is an error, or a question to the user, rather than an answer."""
-    return not isinstance(result, CallToolResult) or bool(result.is_error)
-
-
 def _slim(schema: Any) -> Any:
     """A JSON schema without what pydantic adds for forms: titles, and null where absent will do."""
     if isinstance(schema, list):
@@ -174,7 +172,8 @@ def _explain(error: ValidationError, given: dict[str, Any], schema: dict[str, An
     more = f"; and {len(mistakes) - 5} more" if len(mistakes) > 5 else ""
     required = [name for name in schema.get("required", []) if name not in given]
     missing = f" It needs {', '.join(required)}." if required else ""
-    return f"{listed}{more}.{missing} Arguments: {', '.join(known)}."
+    end = "" if f"{listed}{more}".endswith("?") else "."
+    return f"{listed}{more}{end}{missing} Arguments: {', '.join(known)}."
 
 
 _FORMS = {

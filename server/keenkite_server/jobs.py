@@ -221,6 +221,17 @@ class JobStore:
         if lock is not None:
             lock.close()
 
+    def close(self) -> None:
+        """Let go of all jobs that this process holds."""
+        for job_id in list(self._mine):
+            self.release(job_id)
+
+    def __enter__(self) -> JobStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _take(self, job_id: str) -> None:
         if not self._try_take(job_id):
             raise StorageError(f"Another server holds {job_id}, which was only just named.")
