@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from .build import build_index as build_index
     from .encoder import ClipEncoder as ClipEncoder
     from .encoder import Encoder as Encoder
+    from .heatmap import heatmap as heatmap
     from .index import TileIndex as TileIndex
-    from .search import Query as Query
+    from .near import Near as Near
+    from .query import Query as Query
     from .search import search as search
 
 __version__ = "0.1.0"
@@ -21,12 +23,14 @@ _HOME = {
     "Area": "area",
     "ClipEncoder": "encoder",
     "Encoder": "encoder",
-    "Query": "search",
+    "Near": "near",
+    "Query": "query",
     "TileIndex": "index",
     "build_index": "build",
+    "heatmap": "heatmap",
     "search": "search",
 }
-__all__ = ["Area", "ClipEncoder", "Encoder", "Query", "TileIndex", "build_index", "search"]
+__all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> object:

@@ -5,9 +5,11 @@ world uses) and mosaics of real EuroSAT chips. The loss is a sigmoid for every p
 phrase (as in SigLIP), once for the whole tile and once for each 16 px patch through the ClearCLIP
 path of the last block, so that the heatmaps are trained and not only a by-product.
 
-Two phases: windows of 112 px (a quarter of the patches, so five times as many a second), then
-tiles of 224 px as the model will see them. A fixed seed and fixed steps: two runs on the same
-machine and the same versions differ only by the rounding of threads.
+Two cycles, each on worlds of its own: first windows of 112 px (a quarter of the patches, so five
+times as many a second), then tiles of 224 px as the model will see them; then such tiles again,
+from the average of the first cycle's weights. A fixed seed and fixed steps: two runs on the same
+machine and the same versions differ only by the rounding of threads. A run that was stopped goes
+on from what it left in its folder.
 """
 
 import argparse
@@ -16,7 +18,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,10 +28,10 @@ import numpy as np
 import open_clip
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from keenkite.clearclip import last_block
-from keenkite.demo.eurosat import load_chips
+from keenkite.demo.eurosat import Chips, load_chips
 from keenkite.demo.samples import Batch, Source, batches, chip_sample, world_sample
 from keenkite.demo.vocabulary import PHRASES, TEMPLATES
 from keenkite.demo.world import World, draw_world
@@ -57,15 +59,18 @@ class Phase:
     """Windows in a batch."""
     steps: int
     rate: float
-    """Learning rate; all phases share one fade to zero."""
+    """Learning rate; the phases of a cycle share one fade to zero."""
 
 
 TRAINING_SEEDS = range(1_000_000, 1_001_000)
 """No world that is shipped, tested or measured has one of these."""
 
-PHASES = (
-    Phase(size=112, count=64, steps=1500, rate=1.5e-3),
-    Phase(size=224, count=32, steps=600, rate=2e-3),
+CYCLES = (
+    (
+        Phase(size=112, count=64, steps=1500, rate=1.5e-3),
+        Phase(size=224, count=32, steps=600, rate=2e-3),
+    ),
+    (Phase(size=224, count=32, steps=900, rate=1e-3),),
 )
 
 MODEL_FOLDER = Path(__file__).parent / "model"
@@ -170,14 +175,16 @@ def train(
     seed: int,
     phases: Sequence[Phase],
     checkpoint: Path,
+    start: Mapping[str, torch.Tensor] | None = None,
     save_every: int = 100,
 ) -> open_clip.CLIP:
-    """Train from scratch, or on from the checkpoint of a run that was stopped.
+    """Train for one cycle, or on from the checkpoint of a run that was stopped in it.
 
     Args:
-        stream: Batches of a phase, given the step of the whole training it begins at.
+        stream: Batches of a phase, given the step of the cycle it begins at.
         seed: Of the weights, the phrases and the windows' places.
         phases: In order.
+        start: The weights to start from; random ones by default.
         checkpoint: Read where it exists, written every `save_every` steps.
 
     Returns:
@@ -185,6 +192,8 @@ def train(
     """
     torch.manual_seed(seed)
     model = open_clip.CLIP(**CONFIG, init_logit_scale=math.log(10), init_logit_bias=-2.0).train()
+    if start is not None:
+        model.load_state_dict(start)
     tokenize = open_clip.get_tokenizer("ViT-B-32")
     matrices = [p for p in model.parameters() if p.dim() >= 2]
     others = [p for p in model.parameters() if p.dim() < 2]
@@ -257,12 +266,11 @@ def draw_training_world(number: int) -> World:
     return world
 
 
-def export(model: open_clip.CLIP, folder: Path) -> None:
+def export(state: Mapping[str, torch.Tensor], folder: Path) -> None:
     """Write the weights (FP16) and the configuration that `ClipEncoder` loads."""
-    folder.mkdir(parents=True, exist_ok=True)
-    state = {name: value.half().contiguous() for name, value in model.state_dict().items()}
-    del state["logit_bias"]  # of the loss; a vector does not depend on it
-    save_file(state, folder / "keenkite-tiny.safetensors")
+    halves = {name: value.half().contiguous() for name, value in state.items()}
+    del halves["logit_bias"]  # of the loss; a vector does not depend on it
+    save_file(halves, folder / "keenkite-tiny.safetensors")
     (folder / "keenkite-tiny.json").write_text(json.dumps(CONFIG, indent=2) + "\n")
 
 
@@ -275,26 +283,45 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scale", type=float, default=1.0, help="fewer or more steps")
     arguments = parser.parse_args()
-    print(f"drawing {arguments.worlds} worlds", file=sys.stderr)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    chips = load_chips(arguments.eurosat)[0] if arguments.eurosat else None
+    state: dict[str, torch.Tensor] | None = None
+    for number, cycle in enumerate(CYCLES):
+        done = arguments.out / f"cycle-{number}.safetensors"
+        if not done.exists():
+            stream = _stream(number, arguments.worlds, chips, arguments.seed)
+            phases = [replace(p, steps=max(1, round(p.steps * arguments.scale))) for p in cycle]
+            checkpoint = arguments.out / f"cycle-{number}.pt"
+            model = train(
+                stream, seed=arguments.seed, phases=phases, checkpoint=checkpoint, start=state
+            )
+            save_file(model.state_dict(), done)
+            checkpoint.unlink(missing_ok=True)
+        state = load_file(done)
+    assert state is not None  # there are cycles
+    export(state, arguments.out)
+    for number in range(len(CYCLES)):
+        (arguments.out / f"cycle-{number}.safetensors").unlink()
+
+
+def _stream(
+    cycle: int, count: int, chips: Chips | None, seed: int
+) -> Callable[[Phase, int], Iterator[Batch]]:
+    """The batches of a cycle, from worlds that no other cycle has."""
+    print(f"cycle {cycle + 1} of {len(CYCLES)}: drawing {count} worlds", file=sys.stderr)
     with ProcessPoolExecutor() as pool:
-        worlds = list(pool.map(draw_training_world, range(arguments.worlds)))
+        worlds = list(pool.map(draw_training_world, range(cycle * count, (cycle + 1) * count)))
     sources: list[Source] = [
         lambda rng, size: world_sample(worlds[rng.integers(len(worlds))], rng, size)
     ] * 3
-    if arguments.eurosat:
-        chips, _ = load_chips(arguments.eurosat)
+    if chips is not None:
         sources.append(lambda rng, size: chip_sample(chips, rng, size))
 
     def stream(phase: Phase, step: int) -> Iterator[Batch]:
-        data = _Stream(sources, [arguments.seed, step], phase)
+        data = _Stream(sources, [seed, cycle, step], phase)
         return iter(torch.utils.data.DataLoader(data, batch_size=None, num_workers=1))
 
-    phases = [replace(p, steps=max(1, round(p.steps * arguments.scale))) for p in PHASES]
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    checkpoint = arguments.out / "training.pt"
-    model = train(stream, seed=arguments.seed, phases=phases, checkpoint=checkpoint)
-    export(model, arguments.out)
-    checkpoint.unlink(missing_ok=True)
+    return stream
 
 
 if __name__ == "__main__":
