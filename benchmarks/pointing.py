@@ -126,7 +126,7 @@ def measure(encoder: Encoder, seeds: list[int]) -> dict[str, dict[str, float]]:
 
 
 class Remembered:
-    """An encoder that has seen these tiles: one pass for all the texts."""
+    """An encoder that has seen the tiles: one pass for all the texts."""
 
     def __init__(self, encoder: Encoder, rgb: NDArray[np.uint8]) -> None:
         self.name, self.dim = encoder.name, encoder.dim

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +48,14 @@ _SHARPNESS = 3.0
 """How strictly the best rivals decide, per unit of evidence."""
 _EVEN = 0.9
 """Evidence that is given the value 0.5."""
-_SLOPE = 0.2
+_SLOPE = 0.3
 """Evidence by which the log-odds of a value grow by 1."""
+
+
+class _FineEncoder(Protocol):
+    """An encoder that can look closer."""
+
+    def patch_features(self, rgb: NDArray[np.uint8], *, grid_scale: int) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,11 +98,12 @@ def heatmap(
     text: str,
     *,
     background: Sequence[str] = BACKGROUND,
+    grid_scale: int = 1,
 ) -> Heatmap:
     """Where in one tile, uint8 (224, 224, 3), a text's thing is: see `heatmaps`."""
     if rgb.ndim != 3:
         raise InputError(f"A tile is (224, 224, 3), not {rgb.shape}; use heatmaps() for several.")
-    return heatmaps(encoder, rgb[None], text, background=background)[0]
+    return heatmaps(encoder, rgb[None], text, background=background, grid_scale=grid_scale)[0]
 
 
 def heatmaps(
@@ -105,6 +112,7 @@ def heatmaps(
     text: str,
     *,
     background: Sequence[str] = BACKGROUND,
+    grid_scale: int = 1,
 ) -> list[Heatmap]:
     """Where in each of some tiles a text's thing is.
 
@@ -116,6 +124,8 @@ def heatmaps(
         text: One concept, such as "airport".
         background: What else is seen from above; what means nearly the same as the text is left
             out.
+        grid_scale: 2 to 4 for a grid that much finer, at its square of the work or more. Needs an
+            encoder that can, such as `ClipEncoder`: see its `patch_features`.
 
     Raises:
         InputError: the text, the tiles or the background cannot be used.
@@ -132,7 +142,10 @@ def heatmaps(
     query, rivals = concept_and_rivals(encoder, text, background)
     if len(rivals) < 2:
         raise InputError("A map needs a background: two concepts or more that are not the text.")
-    patches = encoder.patch_features(rgb)
+    if grid_scale == 1:
+        patches = encoder.patch_features(rgb)
+    else:
+        patches = cast("_FineEncoder", encoder).patch_features(rgb, grid_scale=grid_scale)
     return [_to_map(text, _to_value(grid)) for grid in evidence(patches, query, rivals)]
 
 
