@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 DRIVERS = ("GTiff", "JP2OpenJPEG")
 COLOURS = ("red", "green", "blue")
-CACHE_BYTES = 64_000_000
-"""For decoded blocks, in the whole process. Blocks are read once, so more would not help."""
+CACHE_BYTES = 16_000_000
+"""For decoded blocks, in the whole process. Each is used at once and only once: more is waste."""
 
 _GDAL = {
     "GDAL_CACHEMAX": CACHE_BYTES,
@@ -58,8 +58,8 @@ class Band:
         self._source, self._shown = _source(scene, key)
         self._file: Any = None
         self._factor = 1  # 10 m pixels along the side of one of the file's
-        self._kept: NDArray[Any] = np.empty((0, 0), np.uint8)
-        self._kept_from = self._next = 0
+        self._rows: NDArray[Any] = np.empty((0, 0), np.uint8)  # of the file, used for every read
+        self._first = self._next = 0  # the rows of the file that are in it
 
     def open(self) -> None:
         """Open the file and hold it against the scene."""
@@ -83,7 +83,7 @@ class Band:
             self._file = None
 
     def read(self, row: int, rows: int) -> NDArray[Any]:
-        """Some rows at 10 m: (rows, columns of the window), 0 beyond the file.
+        """Some rows at 10 m: (rows, columns of the window), 0 beyond the file; to be used at once.
 
         A pixel of a coarser file is repeated. Whole rows of blocks are decoded and what the next
         rows need of them is kept, so no block is decoded twice.
@@ -101,7 +101,6 @@ class Band:
             return np.zeros((rows, window.cols), self._file.dtypes[0])
         last = min(max(window.row + window.rows, 0), height)
         part = self._decode(top // factor, -(-bottom // factor), -(-last // factor), left, right)
-        self._keep_from(bottom // factor)
         if factor > 1:
             part = part.repeat(factor, axis=1).repeat(factor, axis=0)
             part = part[top % factor :, left % factor :][: bottom - top, : right - left]
@@ -132,25 +131,23 @@ class Band:
     def _decode(self, first: int, stop: int, last: int, left: int, right: int) -> NDArray[Any]:
         """Rows first to stop of the file; blocks down to row `last` may be read with them."""
         if self._next < stop:
+            kept = max(self._next - first, 0)
             block = self._file.block_shapes[0][0]
-            begin, end = max(self._next, first), min(-(-stop // block) * block, last)
+            begin, end = first + kept, min(-(-stop // block) * block, last)
             begin_col, end_col = left // self._factor, -(-right // self._factor)
+            rows = self._rows
+            if len(rows) < end - first:
+                rows = np.empty((end - first, end_col - begin_col), self._file.dtypes[0])
+            if kept:
+                rows[:kept] = self._rows[first - self._first :][:kept]
+            self._rows, self._first, self._next = rows, first, end
             window = FileWindow(begin_col, begin, end_col - begin_col, end - begin)
             with self._environment():
                 try:
-                    fresh = self._file.read(1, window=window)
+                    self._file.read(1, window=window, out=rows[kept : end - first])
                 except RasterioError as error:
                     raise self._failure(error) from None
-            if begin == first:
-                self._kept, self._kept_from = fresh, first
-            else:
-                self._kept = np.concatenate([self._kept, fresh])
-            self._next = end
-        return self._kept[first - self._kept_from : stop - self._kept_from]
-
-    def _keep_from(self, row: int) -> None:
-        # A copy: a view would hold the memory of the rows that are done.
-        self._kept, self._kept_from = self._kept[row - self._kept_from :].copy(), row
+        return self._rows[first - self._first : stop - self._first]
 
     def _environment(self) -> rasterio.Env:
         """GDAL's settings; they belong to a thread, so each call enters them."""

@@ -10,6 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+SILENCE = 0
+"""In place of an HTTP status: the request is never answered."""
+
 
 @dataclass
 class RangeServer:
@@ -23,7 +26,8 @@ class RangeServer:
     requests: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """File name -> requests of any kind."""
     failures: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    """File name -> HTTP status of each of its next requests; then it is well again."""
+    """File name -> HTTP status of each of its next requests, or SILENCE; then it is well again."""
+    closing: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -49,6 +53,10 @@ def serve(folder: Path) -> Iterator[RangeServer]:
             with server.lock:
                 server.requests[name] += 1
                 status = server.failures[name].pop(0) if server.failures[name] else 200
+            if status == SILENCE:
+                server.closing.wait(60)
+                self.close_connection = True
+                return
             if status == 200 and not path.is_file():
                 status = 404
             if status != 200:
@@ -80,6 +88,7 @@ def serve(folder: Path) -> Iterator[RangeServer]:
     try:
         yield server
     finally:
+        server.closing.set()
         http.shutdown()
         thread.join()
         http.server_close()
