@@ -24,7 +24,8 @@ class Filters:
     """Which tiles to look among; what is not given does not restrict, and all of it must hold."""
 
     area: Area | None = None
-    """The centre of the tile lies inside; a point on the very edge of a polygon does not."""
+    """The centre of the tile lies inside; a point on the very edge of a polygon does not. A circle
+    is measured on a sphere by the engines, so its radius is right to 0.6 %."""
     start: date | None = None
     """First day, UTC, inclusive."""
     end: date | None = None

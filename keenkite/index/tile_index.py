@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,9 +20,6 @@ from keenkite.index.region import FIELDS, Region, summarise
 from keenkite.index.statistics import Statistics
 from keenkite.tiling import Tile
 
-if TYPE_CHECKING:
-    from keenkite.encoder import Encoder
-
 GRID = (224, 112)
 """Side of a tile and step between tiles, pixels."""
 
@@ -31,6 +28,18 @@ WAIT = 30.0
 
 COMPLETE = "complete"
 REGIONS = "cache/regions"
+
+
+class Named(Protocol):
+    """What an index asks of an encoder."""
+
+    @property
+    def name(self) -> str:
+        """Tells its vectors from those of other encoders."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +73,7 @@ class TileIndex:
         cls,
         location: str | Path,
         *,
-        encoder: Encoder | None,
+        encoder: Named | None,
         grid: tuple[int, int] | None = None,
         wait: float = WAIT,
         api_key: str | None = None,
@@ -74,8 +83,8 @@ class TileIndex:
         Args:
             location: a folder, or the URL of a Qdrant server: http(s)://host:port[/collection],
                 with "keenkite" as the collection when none is named.
-            encoder: whose vectors it holds; only its `name` and `dim` are read. None opens an
-                existing index, whatever its encoder and grid.
+            encoder: whose vectors it holds. None opens an existing index, whatever its encoder
+                and grid.
             grid: side of a tile, and step between tiles, in pixels. None takes what an existing
                 index has, and (224, 112) for a new one.
             wait: seconds that any operation on a folder waits for other processes using it; by
