@@ -36,7 +36,7 @@ def blend(base: NDArray[np.float32], values: NDArray[np.float32]) -> Rgb:
     grey = base @ np.array([0.299, 0.587, 0.114], np.float32)
     dim = 0.85 * (0.4 * base + 0.6 * grey[..., None])
     colour = LUT[np.rint(values * 255).astype(np.uint8)].astype(np.float32)
-    cover = 0.8 * (1 - (1 - values[..., None]) ** 2)
+    cover = 0.72 * (1 - (1 - values[..., None]) ** 2)
     return np.asarray(np.clip(dim * (1 - cover) + colour * cover, 0, 255), np.uint8)
 
 

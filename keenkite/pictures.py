@@ -312,8 +312,8 @@ def to_png(image: Image.Image, *, max_bytes: int = 500_000) -> bytes:
         InputError: not even a picture of 64 pixels fits.
     """
     while True:
-        # FASTOCTREE takes a tenth of the time of the others; dithering would cost bytes.
-        few = image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        # MEDIANCUT keeps the colours of a map apart, where the faster FASTOCTREE shows bands.
+        few = image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
         for candidate in (image, few):
             buffer = io.BytesIO()
             candidate.save(buffer, "PNG", optimize=True)
