@@ -70,7 +70,7 @@ class PixelArchive:
                 yield writer
             finally:
                 writer.close()
-            with _storage_errors(self.folder, scene.id):
+            with _storage_errors(self.folder, scene.id), _environment():
                 _require_whole(unfinished)
                 unfinished.replace(path)
         finally:
@@ -218,13 +218,17 @@ def _read(file: Any, tile: Tile) -> NDArray[np.uint8]:
 def _require_whole(path: Path) -> None:
     """A disk that fills up while the file is closed goes unnoticed by rasterio."""
     size = path.stat().st_size
-    with _environment(), rasterio.open(path, driver="GTiff") as file:
-        for (row, col), _ in file.block_windows(1):
-            place = f"{col}_{row}"
-            begin = file.get_tag_item(f"BLOCK_OFFSET_{place}", "TIFF", bidx=1)
-            length = file.get_tag_item(f"BLOCK_SIZE_{place}", "TIFF", bidx=1)
-            if begin is None or int(begin) + int(length) > size:
-                raise OSError("the file was cut short; is the disk full?")
+    try:
+        with rasterio.open(path, driver="GTiff") as file:
+            for (row, col), _ in file.block_windows(1):
+                begin, length = (
+                    int(file.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", 1) or size + 1)
+                    for what in ("OFFSET", "SIZE")
+                )
+                if begin + length > size:
+                    raise OSError
+    except OSError:
+        raise OSError("the file was cut short; is the disk full?") from None
 
 
 def _environment() -> rasterio.Env:
