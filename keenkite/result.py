@@ -39,7 +39,8 @@ class Hit:
     found within its distance is left out."""
     parts: dict[str, float] | None = None
     """With `explain`: what the score is made of. "z": standard deviations above the index's mean
-    tile. "fit" and "contrast": how far the text beats the background on average and at its best.
+    tile. "fit" and "contrast": how far the text beats the background on average and at its best,
+    "evidence": both, weighted.
     "alone": the confidence of this tile without its look-alikes. "text", "near ...", "without
     ...": the confidence of each condition; their product is the hit's."""
 

@@ -4,20 +4,23 @@ Raw cosines of a CLIP model cannot be read: they lie within a few hundredths of 
 level that differs by text, whether the thing is there or not. Three steps mend that, and
 docs/scoring.md has the measurements behind each number below.
 
-1. The query vector is q = t - mean(b): t is the text's vector, averaged over templates, the b are
-   those of a background vocabulary. It is one vector, so the index does the work; and
+1. The query vector is q = t - mean(b) / 2: t is the text's vector, averaged over templates, the b
+   are those of a background vocabulary. It is one vector, so the index does the work; and
    z = (q·x - q·μ) / √(qᵀΣq) says how far tile x stands out of an index of mean μ and covariance Σ.
 2. Of the best few hundred, the contrast asks how far t beats the b that fit that very tile best.
+   It counts less than the fit of step 1: a tile may show several things.
 3. A tile's evidence is averaged with that of the tiles that look most like it: a thing that is
    there is mostly seen more than once, an accident of one vector is not. Tiles that do not look
    alike more than any two tiles of the index (whose mean cosine is μ·μ) have no part in it.
 
 Evidence is in units of how much the background texts differ on the index's own tiles, which are
-the same for every text and take the scale of the model away.
+the same for every text. How much of it is enough depends on how a model was trained, not on the
+text: `Calibration`.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import weakref
 from collections.abc import Sequence
@@ -35,9 +38,12 @@ Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
 
 
+def _data(name: str) -> str:
+    return files("keenkite").joinpath("data", name).read_text("utf-8")
+
+
 def _lines(name: str) -> tuple[str, ...]:
-    text = files("keenkite").joinpath("data", name).read_text("utf-8")
-    lines = (line.strip() for line in text.splitlines())
+    lines = (line.strip() for line in _data(name).splitlines())
     return tuple(line for line in lines if line and not line.startswith("#"))
 
 
@@ -51,6 +57,13 @@ SYNONYM = 0.6
 """A background concept is left out when its vector is this near to the text's: the cosine between
 both after the background's mean is subtracted, which differs less from model to model."""
 
+CORRECTION = 0.5
+"""Part of the background's mean that is subtracted. All of it ranks better where the background
+names everything that can be confused, and worse where it does not, or tiles show several things."""
+
+CONTRAST = 0.25
+"""Weight of the contrast in the evidence; the fit has the rest."""
+
 SHARPNESS = 3.0
 """How strictly the best rival decides in the contrast, per unit of evidence. With the vectors of
 RemoteCLIP this is a softmax of temperature 1/105, about what the model was trained with."""
@@ -61,17 +74,28 @@ RERANKED = 512
 """Tiles whose evidence is averaged with that of look-alikes; the rest of a longer list, which
 follows them by z, is judged tile by tile."""
 
-EVEN = 1.8
-"""Evidence at which a hit is as likely right as wrong."""
-
-SLOPE = 0.4
-"""Evidence by which the log-odds grow by 1."""
-
 ALIKE_EVEN, ALIKE_SLOPE = 0.45, 0.1
-"""The same for examples, where evidence is 0 for the index's mean and 1 for the examples' own."""
+"""`Calibration` of examples, for every model: their evidence is 0 for the mean tile of the index
+and 1 for the examples themselves."""
 
 UNLIKE = 0.25
 """Weight of what a query is unlike, when nothing is given that it is like."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How a model's evidence for a text becomes confidence; the same for all texts."""
+
+    even: float
+    """Evidence at which a hit is as likely right as wrong."""
+    slope: float
+    """Evidence by which the log-odds grow by 1."""
+
+    @classmethod
+    def of(cls, encoder: str) -> Calibration:
+        """For an encoder's name; one for models of CLIP's kind where it has none of its own."""
+        kept: dict[str, dict[str, float]] = json.loads(_data("calibration.json"))
+        return cls(**kept.get(encoder, kept["clip"]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +114,12 @@ class Wanted:
     """(dim,) unit norm, before any correction; None for examples alone."""
     rivals: Floats | None = None
     """(m, dim) background concepts that mean something else; None when there are too few."""
+    floor: float = 0.0
+    """Mean cosine of the rivals with the index's tiles: what evidence counts from."""
     unit: float = 1.0
-    """Cosine per unit of evidence of the text."""
+    """Cosine per unit of evidence."""
+    calibration: Calibration
+    """Of the text's evidence."""
     alike: Floats | None = None
     """(dim,) what examples add to the query; None without examples."""
     alike_offset: float = 0.0
@@ -107,7 +135,8 @@ class Wanted:
         """(n, dim) -> (n,): how far the text beats the rivals on average; in units of evidence."""
         if self.text is None or self.rivals is None:
             return np.zeros(len(vectors))
-        return np.asarray(vectors @ (self.text - self.rivals.mean(axis=0)) / self.unit)
+        corrected = self.text - CORRECTION * self.rivals.mean(axis=0)
+        return np.asarray((vectors @ corrected - (1 - CORRECTION) * self.floor) / self.unit)
 
     def contrast(self, vectors: Vectors) -> Floats:
         """(n, dim) -> (n,): how far the text beats the best rivals; in units of evidence."""
@@ -118,12 +147,15 @@ class Wanted:
         rest = np.exp(SHARPNESS * (behind - worst[:, None])).sum(axis=1)
         return np.asarray(-worst - np.log(rest) / SHARPNESS)
 
+    def evidence(self, vectors: Vectors) -> Floats:
+        """(n, dim) -> (n,): what the text's confidence is computed from."""
+        return (1 - CONTRAST) * self.fit(vectors) + CONTRAST * self.contrast(vectors)
+
     def log_odds(self, vectors: Vectors) -> Floats:
         """(n, dim) -> (n,): ln(p / (1 - p)) of each tile by itself, where p is the confidence."""
         parts = []
         if self.rivals is not None:
-            evidence = (self.fit(vectors) + self.contrast(vectors)) / 2
-            parts.append((evidence - EVEN) / SLOPE)
+            parts.append((self.evidence(vectors) - self.calibration.even) / self.calibration.slope)
         elif self.text is not None:  # nothing to compare with but the index
             parts.append(self.z(vectors) - 3)
         if self.alike is not None:
@@ -151,6 +183,7 @@ class Scorer:
         """
         self._encoder = encoder
         self._statistics = statistics
+        self._calibration = Calibration.of(encoder.name)
         self._background = _background(encoder, tuple(background))
         spread = self._background.gram
         mean = statistics.mean
@@ -172,11 +205,12 @@ class Scorer:
         if text is not None:
             (vector,) = encode_concepts(self._encoder, [text])
             rivals = self._background.others(vector)
-            corrected = vector - rivals.mean(axis=0) if len(rivals) else vector
+            corrected = vector - CORRECTION * rivals.mean(axis=0) if len(rivals) else vector
             query += corrected / self._deviation(corrected)
             parts |= {"text": vector}
             if len(rivals) >= 2:  # one alone has no spread to measure by
-                parts |= {"rivals": rivals, "unit": self._unit}
+                floor = float(rivals.mean(axis=0) @ mean)
+                parts |= {"rivals": rivals, "floor": floor, "unit": self._unit}
         if like is not None or unlike is not None:
             way = _way(mean, like, unlike)
             query += way / self._deviation(way) * (1.0 if like is not None else UNLIKE)
@@ -189,6 +223,7 @@ class Scorer:
             offset=float(query @ mean),
             deviation=self._deviation(query),
             usual=float(mean @ mean),
+            calibration=self._calibration,
             **parts,  # type: ignore[arg-type]
         )
 

@@ -202,6 +202,7 @@ class _Answers:
             "z": self.wanted.z(rows),
             "fit": self.wanted.fit(rows),
             "contrast": self.wanted.contrast(rows),
+            "evidence": self.wanted.evidence(rows),
             "alone": confidence(self.alone[i : i + 1]),
         }
         parts = {name: float(value[0]) for name, value in measured.items()}

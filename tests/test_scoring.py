@@ -16,10 +16,11 @@ from keenkite.evaluate import auc, average_precision
 from keenkite.index import Statistics
 from keenkite.scoring import (
     BACKGROUND,
-    EVEN,
+    CONTRAST,
+    CORRECTION,
     SHARPNESS,
-    SLOPE,
     TEMPLATES,
+    Calibration,
     Scorer,
     among_look_alikes,
     confidence,
@@ -69,13 +70,15 @@ def test_z_is_what_a_scan_of_the_index_gives(vectors: NDArray[np.float32]) -> No
     np.testing.assert_allclose(wanted.z(vectors), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_the_query_is_the_text_less_the_mean_of_the_others(vectors: NDArray[np.float32]) -> None:
+def test_the_query_is_the_text_less_half_of_the_others(
+    vectors: NDArray[np.float32],
+) -> None:
     wanted = Scorer(ENCODER, statistics(vectors), COLOURS).wanted("red")
     text = encode_concepts(ENCODER, ["red"])[0]
     others = encode_concepts(ENCODER, [c for c in COLOURS if c != "red"])
     assert wanted.rivals is not None
     np.testing.assert_allclose(wanted.rivals, others)  # red itself says nothing against red
-    direction = text - others.mean(axis=0)
+    direction = text - others.mean(axis=0) / 2
     cosine = wanted.query @ direction / np.linalg.norm(wanted.query) / np.linalg.norm(direction)
     assert cosine == pytest.approx(1)
 
@@ -88,7 +91,7 @@ def test_what_means_nearly_the_same_is_no_rival(vectors: NDArray[np.float32]) ->
     assert np.isclose(wanted.rivals, green).all(axis=1).any()
 
 
-def test_evidence_is_the_mean_of_fit_and_contrast_in_units_of_the_background(
+def test_evidence_is_made_of_fit_and_contrast_in_units_of_the_background(
     vectors: NDArray[np.float32],
 ) -> None:
     wanted = Scorer(ENCODER, statistics(vectors), COLOURS).wanted("water")
@@ -97,13 +100,22 @@ def test_evidence_is_the_mean_of_fit_and_contrast_in_units_of_the_background(
     unit_ = np.sqrt((cosines.var(axis=1)).mean())
     text, others = encode_concepts(ENCODER, ["water"])[0], wanted.rivals
     assert others is not None
-    ahead = (vectors @ text)[:, None] - vectors @ others.T
-    fit = ahead.mean(axis=1) / unit_
+    theirs = vectors @ others.T
+    ahead = (vectors @ text)[:, None] - theirs
+    known = CORRECTION * theirs.mean(axis=1) + (1 - CORRECTION) * theirs.mean()
+    fit = (vectors @ text - known) / unit_
     contrast = -np.log(np.exp(-SHARPNESS * ahead / unit_).sum(axis=1)) / SHARPNESS
     np.testing.assert_allclose(wanted.fit(vectors), fit, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(wanted.contrast(vectors), contrast, rtol=1e-4, atol=1e-5)
-    expected = ((fit + contrast) / 2 - EVEN) / SLOPE
-    np.testing.assert_allclose(wanted.log_odds(vectors), expected, rtol=1e-3, atol=1e-4)
+    evidence = (1 - CONTRAST) * fit + CONTRAST * contrast
+    scale = Calibration.of(ENCODER.name)
+    expected = (evidence - scale.even) / scale.slope
+    np.testing.assert_allclose(wanted.log_odds(vectors), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_model_may_have_a_calibration_of_its_own() -> None:
+    assert Calibration.of("keenkite-tiny") != Calibration.of("remoteclip-vit-b-32")
+    assert Calibration.of("remoteclip-vit-b-32") == Calibration.of("anything")
 
 
 def test_look_alikes_share_their_evidence_and_strangers_do_not() -> None:
