@@ -1,6 +1,6 @@
 """What encoding costs: heatmaps beside vectors, short texts, bf16, and open_clip's bare model.
 
-    python benchmarks/encode.py [--rounds 7] [--batch 8]
+    python benchmarks/encode.py [--rounds 7] [--batch 8] [--threads N]
 
 ViT-B/32 with random weights on the CPU (no network; time does not depend on the weights). All
 ways run in turn in every round, on the same images and texts; each ratio is the median over
@@ -159,7 +159,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="1 on a machine at work"
+    )
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     print(
         f"{RECORD.architecture}, random weights, {platform.machine()}, "
         f"{torch.get_num_threads()} threads, torch {torch.__version__}"
