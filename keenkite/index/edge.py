@@ -38,8 +38,6 @@ BLOCK = 1000
 ROOM = 256_000_000
 """Bytes that must be free for a change; see `Folder.require_room`."""
 
-_ALL = engine.CountRequest(exact=True)
-
 
 class EdgeBackend:
     """One folder; see `Backend`."""
@@ -51,6 +49,8 @@ class EdgeBackend:
         self._tuning = tuning
         self._moments: tuple[str, Moments] | None = None
         """Sums over all points, and their generation; looked at under the hold only."""
+        self._statistics: tuple[str, Statistics] | None = None
+        """What the sums said last, and their generation: every search asks for them."""
         self._shard = SharedShard(folder, create=self._create, wait=wait)
 
     @classmethod
@@ -177,9 +177,14 @@ class EdgeBackend:
 
     def statistics(self) -> Statistics:
         with self._shard.opened("reading statistics") as shard:
+            generation = self._folder.generation()
+            if self._statistics is not None and self._statistics[0] == generation:
+                return self._statistics[1]
             moments = self._kept_moments()
-            if moments is not None and moments.n == shard.count(_ALL):
-                return moments.statistics()
+            # Not by `count`, which looks at every point.
+            if moments is not None and moments.n == shard.info().points_count:
+                self._statistics = generation, moments.statistics()
+                return self._statistics[1]
         moments = self._scanned_moments()
         if moments is None:  # points changed meanwhile: again, with writers kept out
             with writing(self._folder.path, "statistics", self._wait, shared=False):

@@ -83,6 +83,8 @@ class RemoteBackend:
         self._step = Step(number=0, at=0.0)
         self._moments: tuple[str, Moments] | None = None
         """Sums over all points, and their generation."""
+        self._statistics: tuple[str, Statistics] | None = None
+        """What the sums said last, and their generation: every search asks for them."""
         with self._translated():
             ours = self._records.exist()
             if not ours and client.collection_exists(collection):
@@ -203,14 +205,19 @@ class RemoteBackend:
     def statistics(self) -> Statistics:
         with self._mutex:
             steps = self._read_steps()
-            moments = self._kept_moments(_generation(steps))
+            generation = _generation(steps)
+            if self._statistics is not None and self._statistics[0] == generation:
+                return self._statistics[1]
+            moments = self._kept_moments(generation)
             if moments is None or moments.n != self.count(()):
                 moments = Moments(self.meta.dim)
                 for block in self.scroll((), fields=(), with_vectors=True):
                     moments.add(stacked(block, self.meta.dim))
-                if not self._others_write(steps) and self._read_steps() == steps:
-                    self._keep_moments(_generation(steps), moments)
-            return moments.statistics()
+                if self._others_write(steps) or self._read_steps() != steps:
+                    return moments.statistics()
+                self._keep_moments(generation, moments)
+            self._statistics = generation, moments.statistics()
+            return self._statistics[1]
 
     def generation(self) -> str:
         return _generation(self._read_steps())

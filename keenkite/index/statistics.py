@@ -45,7 +45,10 @@ class Moments:
         """What the sums say."""
         n = max(self.n, 1)
         mean = self._sum / n
-        return Statistics(n=self.n, mean=mean, covariance=self._products / n - np.outer(mean, mean))
+        covariance = self._products / n - np.outer(mean, mean)
+        for shared in (mean, covariance):  # by all who ask until the next change
+            shared.flags.writeable = False
+        return Statistics(n=self.n, mean=mean, covariance=covariance)
 
     def to_bytes(self) -> bytes:
         """Number, sums and the upper triangle of the products, little-endian, no digit lost."""
