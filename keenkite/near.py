@@ -28,7 +28,7 @@ from .tiling import Tile
 EXACT = 4096
 """With no more tiles than this, every tile of the index is looked at, on both sides."""
 
-BOUND = 128
+BOUND = 100
 """In a larger index: the tiles looked at for each near concept, as often as this over: its best
 anywhere, its best around the best candidates, and the candidates' best around its best."""
 

@@ -82,6 +82,9 @@ UNLIKE = 0.25
 """Weight of what a query is unlike, when nothing is given that it is like."""
 
 
+_CALIBRATIONS: dict[str, dict[str, float]] = json.loads(_data("calibration.json"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
     """How a model's evidence for a text becomes confidence; the same for all texts."""
@@ -94,8 +97,7 @@ class Calibration:
     @classmethod
     def of(cls, encoder: str) -> Calibration:
         """For an encoder's name; one for models of CLIP's kind where it has none of its own."""
-        kept: dict[str, dict[str, float]] = json.loads(_data("calibration.json"))
-        return cls(**kept.get(encoder, kept["clip"]))
+        return cls(**_CALIBRATIONS.get(encoder, _CALIBRATIONS["clip"]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ The flow is `search`; what a score means is in `scoring`, the other concepts of 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -107,12 +106,11 @@ def _growing(
     index: TileIndex, wanted: Wanted, query: Query, surroundings: Sequence[Surroundings]
 ) -> Iterator[list[Match]]:
     """The best matches, best z first, and more of them each time they were not enough."""
-    least = max(
-        query.limit if query.overlap else PER_HIT * query.limit,
-        *(each.bound for each in surroundings),
-        CANDIDATES,
-    )
-    number = CANDIDATES * STEP ** math.ceil(math.log(least / CANDIDATES, STEP) - 1e-9)
+    least = query.limit if query.overlap else PER_HIT * query.limit
+    number = CANDIDATES
+    while number < least:
+        number *= STEP
+    number = max([number, *(each.bound for each in surroundings)])
     places = [common(query.area, area) for each in surroundings if (area := each.reach())]
     local = [
         match
