@@ -5,8 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import open_clip
 import torch
+from PIL import Image
+
+preprocess = open_clip.image_transform(
+    224, is_train=False, mean=open_clip.OPENAI_DATASET_MEAN, std=open_clip.OPENAI_DATASET_STD
+)
+tokenize = open_clip.get_tokenizer("ViT-B-32")
 
 SMALL_TEXT = {"width": 64, "heads": 1, "layers": 1}
 """For tests of the image tower: the text tower is two thirds of a small model."""
@@ -83,3 +90,21 @@ def open_clip_model(architecture: str, path: Path, **top: Any) -> Any:
     length = model.context_length
     model.attn_mask = torch.full((length, length), float("-inf")).triu(1)
     return model.eval()
+
+
+def tiles(n: int, *, seed: int = 0) -> npt.NDArray[np.uint8]:
+    """Noise on a slope: every pixel and every patch differs."""
+    rng = np.random.default_rng(seed)
+    slope = np.linspace(0, 200, 224)[:, None, None]
+    return (slope + rng.integers(0, 56, (n, 224, 224, 3))).astype(np.uint8)
+
+
+def their_image_vectors(model: Any, rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    with torch.inference_mode():
+        images = torch.stack([preprocess(Image.fromarray(tile)) for tile in rgb])
+        return model.encode_image(images, normalize=True).numpy()
+
+
+def their_text_vectors(model: Any, texts: list[str]) -> npt.NDArray[np.float32]:
+    with torch.inference_mode():
+        return model.encode_text(tokenize(texts), normalize=True).numpy()

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import open_clip
 import pytest
 import torch
-from checkpoints import SMALL_TEXT, on_meta, open_clip_model, register, save_random
+from checkpoints import SMALL_TEXT, on_meta, open_clip_model, register, save_random, tiles
 from PIL import Image
 from scipy.special import erf, softmax
 
@@ -105,12 +105,6 @@ class Reference:
 def normalised(rgb: npt.NDArray[np.uint8]) -> Array:
     mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
     return (rgb / 255.0 - np.array(mean)) / np.array(std)
-
-
-def tiles(n: int) -> npt.NDArray[np.uint8]:
-    slope = np.linspace(0, 200, 224)[:, None, None]
-    noise = np.random.default_rng(0).integers(0, 56, (n, 224, 224, 3))
-    return (slope + noise).astype(np.uint8)
 
 
 def load(architecture: str, file: Path) -> ClipEncoder:
