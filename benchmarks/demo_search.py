@@ -24,9 +24,9 @@ from keenkite.demo.concepts import NAMES
 from keenkite.demo.tour import index_world
 from keenkite.demo.world import World, draw_world
 from keenkite.encoder import ClipEncoder, Encoder
-from keenkite.ground import positions
 from keenkite.index import TileIndex
-from keenkite.search import Near, Query, search
+from keenkite.retrieval.ground import positions
+from keenkite.retrieval.search import Near, Query, search
 from keenkite.tiling import Tile
 
 LEFT_OUT: tuple[frozenset[str], ...] = (

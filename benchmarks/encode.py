@@ -22,9 +22,9 @@ import open_clip
 import torch
 from numpy.typing import NDArray
 
-from keenkite.devices import choose_device
 from keenkite.encoder import ClipEncoder
-from keenkite.models import RECORDS
+from keenkite.encoder.devices import choose_device
+from keenkite.encoder.models import RECORDS
 
 RECORD = RECORDS["remoteclip-vit-b-32"]
 TEXTS = 16

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from keenkite.demo.samples import to_rgb
 from keenkite.demo.world import World, draw_world
 from keenkite.encoder import ClipEncoder, Encoder
-from keenkite.heatmap import TILE, Heatmap, heatmaps
+from keenkite.pictures.heatmap import TILE, Heatmap, heatmaps
 
 CONCEPTS = ("airport", "golf course", "reservoir", "solar farm", "harbour")
 SEEDS = (301, 302, 303)

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
 from keenkite import utm
-from keenkite.evaluate import auc, average_precision
 from keenkite.index import TileIndex
-from keenkite.search import Near, Query, search
+from keenkite.retrieval.evaluate import auc, average_precision
+from keenkite.retrieval.search import Near, Query, search
+from keenkite.retrieval.vector_table import VectorTable
 from keenkite.tiling import Tile
-from keenkite.vector_table import VectorTable
 
 SIDE = 32
 """Tiles along one side of the grid; they touch and do not overlap."""

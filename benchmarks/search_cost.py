@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from keenkite import utm
 from keenkite.area import Area
 from keenkite.index import TileIndex
-from keenkite.search import Near, Query, search
+from keenkite.retrieval.search import Near, Query, search
 from keenkite.tiling import Tile
 
 DIM, KINDS, SIDE, BATCH = 512, 40, 230, 2000

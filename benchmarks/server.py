@@ -24,7 +24,7 @@ from mcp.client.stdio import StdioServerParameters
 
 from keenkite.encoder import ClipEncoder
 from keenkite.index import TileIndex
-from keenkite.search import Query, search
+from keenkite.retrieval.search import Query, search
 
 MODEL = "keenkite-tiny"
 THINGS = ("airport", "golf course", "dam", "sports ground", "station", "harbour", "solar farm")

@@ -21,7 +21,7 @@ from keenkite.demo.vocabulary import EUROSAT_LABELS, TEMPLATES
 from keenkite.demo.world import World, draw_world
 from keenkite.encoder import ClipEncoder
 from keenkite.index import TileIndex
-from keenkite.search import Query, search
+from keenkite.retrieval.search import Query, search
 
 SEEDS = (11, 12, 13)
 FIRST = 5

@@ -7,15 +7,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .area import Area as Area
-    from .build import build_index as build_index
-    from .encoder import ClipEncoder as ClipEncoder
-    from .encoder import Encoder as Encoder
-    from .heatmap import heatmap as heatmap
-    from .index import TileIndex as TileIndex
-    from .near import Near as Near
-    from .query import Query as Query
-    from .search import search as search
+    from keenkite.area import Area as Area
+    from keenkite.build import build_index as build_index
+    from keenkite.encoder import ClipEncoder as ClipEncoder
+    from keenkite.encoder import Encoder as Encoder
+    from keenkite.index import TileIndex as TileIndex
+    from keenkite.pictures.heatmap import heatmap as heatmap
+    from keenkite.retrieval.near import Near as Near
+    from keenkite.retrieval.query import Query as Query
+    from keenkite.retrieval.search import search as search
 
 __version__ = "0.1.0"
 
@@ -23,12 +23,12 @@ _HOME = {
     "Area": "area",
     "ClipEncoder": "encoder",
     "Encoder": "encoder",
-    "Near": "near",
-    "Query": "query",
+    "Near": "retrieval.near",
+    "Query": "retrieval.query",
     "TileIndex": "index",
     "build_index": "build",
-    "heatmap": "heatmap",
-    "search": "search",
+    "heatmap": "pictures.heatmap",
+    "search": "retrieval.search",
 }
 __all__ = list(_HOME)
 

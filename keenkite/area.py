@@ -14,8 +14,8 @@ from pyproj import Geod
 from shapely.affinity import translate
 from shapely.geometry.polygon import orient
 
-from . import geojson, utm
-from .errors import InputError
+from keenkite import geojson, utm
+from keenkite.errors import InputError
 
 MIN_RADIUS_KM, MAX_RADIUS_KM = 0.001, 1000.0
 """Of a circle. Nothing on a 10 m pixel is smaller; a larger place is better told by its outline."""

@@ -20,15 +20,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .area import Area
-from .catalog import Catalog, least_cloudy_cover
-from .encoder import Encoder
-from .errors import CatalogError, InputError, SceneError, StorageError
-from .index import TileIndex
-from .pixels import PixelArchive
-from .reader import read_strips
-from .scene import Scene, Strip, Window
-from .tiling import Lattice, TileCutter
+from keenkite.area import Area
+from keenkite.catalog import Catalog, least_cloudy_cover
+from keenkite.encoder import Encoder
+from keenkite.errors import CatalogError, InputError, SceneError, StorageError
+from keenkite.index import TileIndex
+from keenkite.pixels import PixelArchive
+from keenkite.reader import read_strips
+from keenkite.scene import Scene, Strip, Window
+from keenkite.tiling import Lattice, TileCutter
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from .errors import InputError
+from keenkite.errors import InputError
 
 Ring: TypeAlias = NDArray[np.float64]
 """(n, 2) closed, (lon, lat) in degrees, without jumps: may go on beyond ±180."""

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from pyproj import Transformer
 from pyproj.enums import TransformDirection
 
-from .errors import InputError
+from keenkite.errors import InputError
 
 Pair: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
 

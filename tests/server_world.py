@@ -19,9 +19,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
-from keenkite_server.app import make_server
-from keenkite_server.settings import ServerSettings
-from keenkite_server.workspace import Workspace
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.server.mcpserver import MCPServer
@@ -30,6 +27,9 @@ from mcp_types import CallToolResult, TextContent
 from keenkite.build import build_index
 from keenkite.catalog import open_catalog
 from keenkite.index import TileIndex
+from keenkite_server.app import make_server
+from keenkite_server.settings import ServerSettings
+from keenkite_server.workspace import Workspace
 from tests.fakes import FakeEncoder
 from tests.server_encoder import SlowEncoder
 from tests.worlds import DAYS, write_world

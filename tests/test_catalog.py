@@ -293,7 +293,7 @@ def test_a_server_that_repeats_a_secret_does_not_get_it_printed() -> None:
 
 
 def test_a_server_whose_pages_go_in_circles_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keenkite.stac_api.MAX_PAGES", 5)
+    monkeypatch.setattr("keenkite.catalog.stac_api.MAX_PAGES", 5)
 
     def answer(request: Request, server: Server) -> Reply:
         link = {"rel": "next", "href": f"{server.url}/search"}

@@ -12,7 +12,8 @@ from checkpoints import SMALL_TEXT, on_meta, open_clip_model, register, save_ran
 from PIL import Image
 from scipy.special import erf, softmax
 
-from keenkite import ClipEncoder, clearclip
+from keenkite import ClipEncoder
+from keenkite.encoder import clearclip
 from keenkite.errors import InputError, ModelError
 
 Array = npt.NDArray[np.float64]

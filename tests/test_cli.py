@@ -47,7 +47,8 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
     code = (
         "import sys\nfrom keenkite.cli import main\n"
         "try: main(['search', '--help'])\n"
-        "except SystemExit as end: print(end.code, {'torch', 'numpy', 'rasterio'} & set(sys.modules))"
+        "except SystemExit as end:\n"
+        "    print(end.code, {'torch', 'numpy', 'rasterio'} & set(sys.modules))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.splitlines()[-1] == "0 set()"

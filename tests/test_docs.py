@@ -6,10 +6,10 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from keenkite_server.cli import settings_of
 
 from keenkite.cli.arguments import parser
 from keenkite.settings import Settings
+from keenkite_server.cli import settings_of
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -12,8 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from keenkite.errors import InputError
-from keenkite.evaluate import auc, average_precision, evaluate, labelled_images, read_image
-from keenkite.vector_table import VectorTable
+from keenkite.retrieval.evaluate import (
+    auc,
+    average_precision,
+    evaluate,
+    labelled_images,
+    read_image,
+)
+from keenkite.retrieval.vector_table import VectorTable
 
 CLASSES = ("water", "forest", "desert", "red")
 
@@ -59,11 +65,11 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(folder: Path, tmp_path: Pat
     def stop(done: int, total: int) -> None:
         raise StoppedError
 
-    import keenkite.evaluate
+    import keenkite.retrieval.evaluate
 
     cache, first, second = tmp_path / "cache", Counting(), Counting()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keenkite.evaluate, "BATCH", 20)
+        patch.setattr(keenkite.retrieval.evaluate, "BATCH", 20)
         with pytest.raises(StoppedError):
             evaluate(folder, first, cache=cache, progress=stop)
         seen: list[tuple[int, int]] = []

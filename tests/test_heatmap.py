@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rasterio.warp import transform
 
 from keenkite.errors import InputError
-from keenkite.heatmap import Heatmap, evidence, heatmap, heatmaps
+from keenkite.pictures.heatmap import Heatmap, evidence, heatmap, heatmaps
 from tests.fakes import WORDS, FakeEncoder
 
 BACKGROUND = ("forest", "field", "city", "desert", "water", "snow", "black")

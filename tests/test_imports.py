@@ -11,19 +11,19 @@ ROOT = Path(__file__).parents[1]
 CORE = ROOT / "keenkite"
 
 HEAVY = {
-    "torch": {"encoder", "devices", "clearclip", "models", "weights", "demo"},
-    "open_clip": {"encoder", "devices", "clearclip", "models", "weights", "demo"},
-    "rasterio": {"bands", "reader", "pixels", "pictures", "demo"},
+    "torch": {"encoder", "demo"},
+    "open_clip": {"encoder", "demo"},
+    "rasterio": {"reader", "pixels", "pictures", "demo"},
     "qdrant_client": {"index"},
     "qdrant_edge": {"index"},
-    "pystac_client": {"stac_api"},
+    "pystac_client": {"catalog"},
     "mcp": set(),
 }
 """Package -> the modules (first part of the name inside keenkite) that may import it."""
 
 STAGES = ("catalog", "reader", "tiling", "encoder", "index", "pixels")
 """The stages of a build: none knows of what stands above it, or of the settings."""
-ABOVE = {"build", "search", "heatmap", "cli", "demo", "settings"}
+ABOVE = {"build", "retrieval", "pictures", "cli", "demo", "settings"}
 
 
 def _imports(path: Path) -> set[str]:
@@ -41,7 +41,7 @@ def _imports(path: Path) -> set[str]:
 
 
 def _part(path: Path) -> str:
-    """"index" for keenkite/index/edge.py, "area" for keenkite/area.py."""
+    """ "index" for keenkite/index/edge.py, "area" for keenkite/area.py."""
     return path.relative_to(CORE).parts[0].removesuffix(".py")
 
 

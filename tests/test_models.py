@@ -7,8 +7,8 @@ import pytest
 from checkpoints import SMALL_TEXT, random_state, register, save_random
 from open_clip.pretrained import get_pretrained_cfg
 
+from keenkite.encoder.models import RECORDS, HubFile, ModelRecord, find_record, record_of_checkpoint
 from keenkite.errors import InputError, ModelError
-from keenkite.models import RECORDS, HubFile, ModelRecord, find_record, record_of_checkpoint
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ import pytest
 from pyproj import Geod
 from sown import COLOURS, ENCODER, close_all, meadow, seen, sow, tile
 
-from keenkite import near as near_module
 from keenkite.area import Area
 from keenkite.errors import InputError
-from keenkite.ground import distance_km, positions
 from keenkite.index import TileIndex
-from keenkite.near import around, common
-from keenkite.search import Near, Query, Result, search
+from keenkite.retrieval import near as near_module
+from keenkite.retrieval.ground import distance_km, positions
+from keenkite.retrieval.near import around, common
+from keenkite.retrieval.search import Near, Query, Result, search
 from keenkite.tiling import Tile
 
 GEOD = Geod(ellps="WGS84")

@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from keenkite import utm
-from keenkite.drawing import LUT
 from keenkite.errors import InputError, StorageError
-from keenkite.heatmap import Heatmap
 from keenkite.pictures import (
     contact_sheet,
     hits_geojson,
@@ -27,7 +25,9 @@ from keenkite.pictures import (
     to_png,
     write_geotiff,
 )
-from keenkite.search import Hit, Query, Result
+from keenkite.pictures.drawing import LUT
+from keenkite.pictures.heatmap import Heatmap
+from keenkite.retrieval.search import Hit, Query, Result
 from keenkite.tiling import Tile
 
 

@@ -31,10 +31,9 @@ from scene_files import (
     write_scene,
 )
 
-from keenkite import bands
 from keenkite.demo.samples import to_rgb
 from keenkite.errors import SceneError
-from keenkite.reader import STRIP_ROWS, read_strips, scaling
+from keenkite.reader import STRIP_ROWS, bands, read_strips, scaling
 from keenkite.scene import Scene, Window
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "sentinel2"

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sown import COLOURS, ENCODER
 
 from keenkite.errors import InputError
-from keenkite.evaluate import auc, average_precision
 from keenkite.index import Statistics
-from keenkite.scoring import (
+from keenkite.retrieval.evaluate import auc, average_precision
+from keenkite.retrieval.scoring import (
     BACKGROUND,
     CONTRAST,
     CORRECTION,
@@ -29,7 +29,7 @@ from keenkite.scoring import (
     log_confidence,
     log_odds_of,
 )
-from keenkite.vector_table import VectorTable
+from keenkite.retrieval.vector_table import VectorTable
 
 WHU = Path(__file__).parents[2] / "shared/data/whu_rs19/remoteclip-vit-b-32.npz"
 

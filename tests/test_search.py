@@ -17,7 +17,7 @@ from keenkite import utm
 from keenkite.area import Area
 from keenkite.errors import EncoderMismatchError, InputError
 from keenkite.index import TileIndex
-from keenkite.search import Near, Query, search
+from keenkite.retrieval.search import Near, Query, search
 from keenkite.tiling import Tile
 
 PLAIN = ("green", "yellow", "grey", "field", "desert", "orange")

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from keenkite import utm
 from keenkite.area import Area
+from keenkite.catalog.selection import AS_CLEAR, least_cloudy_cover, select_scenes
+from keenkite.catalog.stac_items import Found, scene_from_item
 from keenkite.errors import CatalogError
 from keenkite.scene import Scene
-from keenkite.selection import AS_CLEAR, least_cloudy_cover, select_scenes
-from keenkite.stac_items import Found, scene_from_item
 from tests.earth_search import NOON, c1_item, legacy_item
 
 KANTO = Area.from_bbox(139.0, 35.3, 139.6, 35.8)

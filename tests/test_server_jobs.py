@@ -12,11 +12,11 @@ from typing import Any
 
 import anyio
 import pytest
-from keenkite_server.jobs import BuildRequest, JobStore
 from mcp.client import Client
 
 from keenkite.area import Area
 from keenkite.index import TileIndex
+from keenkite_server.jobs import BuildRequest, JobStore
 from tests.fakes import FakeEncoder
 from tests.server_world import HELLO, ROOT, Demo, ask, demo, serving, stdio, talk, text_of
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from keenkite_server.jobs import BuildRequest, JobStore
 from mcp.client import Client
 from mcp_types import ElicitRequestParams, ElicitResult
 
 from keenkite.area import Area
 from keenkite.errors import InputError, TileIndexError
+from keenkite_server.jobs import BuildRequest, JobStore
 from tests.server_world import Demo, ask, demo, refused, serving, talk
 
 

@@ -13,16 +13,16 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from keenkite_server.auth import FileTokens, JwtVerifier
-from keenkite_server.cli import main, settings_of
-from keenkite_server.edge import Scrubber
-from keenkite_server.settings import ServerSettings
-from keenkite_server.transport import transport_security
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 from keenkite.errors import InputError
+from keenkite_server.auth import FileTokens, JwtVerifier
+from keenkite_server.cli import main, settings_of
+from keenkite_server.edge import Scrubber
+from keenkite_server.settings import ServerSettings
+from keenkite_server.transport import transport_security
 from tests.server_world import HELLO, ROOT, ask, demo, http, refused, serving, talk, text_of
 
 TOKEN = "a-token-of-more-than-twenty-characters"

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from keenkite_server.prompts import INSTRUCTIONS
 from mcp.client import Client
 from mcp.server.mcpserver import MCPServer
 from mcp_types import ImageContent, Tool
 from PIL import Image
 
+from keenkite_server.prompts import INSTRUCTIONS
 from tests.qdrant_server import serving as qdrant_serving
 from tests.server_world import ask, demo, refused, serving, talk, text_of
 

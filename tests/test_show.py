@@ -14,8 +14,8 @@ from keenkite.build import build_index
 from keenkite.catalog import Catalog, open_catalog
 from keenkite.errors import InputError, SceneError, StorageError
 from keenkite.index import TileIndex
+from keenkite.pictures.show import look, tile_pixels
 from keenkite.pixels import PixelArchive
-from keenkite.show import look, tile_pixels
 from keenkite.tiling import Tile
 from tests.fakes import FakeEncoder
 from tests.worlds import DAYS, write_world

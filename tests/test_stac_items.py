@@ -11,7 +11,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keenkite.stac_items import Found, ItemError, generation_time, scene_from_item
+from keenkite.catalog.stac_items import Found, ItemError, generation_time, scene_from_item
 from tests.earth_search import NOON, c1_item, legacy_item
 
 SHARED = Path(__file__).parents[2] / "shared"

@@ -11,8 +11,8 @@ import torch
 from checkpoints import SMALL_TEXT, random_state, register, save_random
 
 from keenkite import ClipEncoder
+from keenkite.encoder.weights import read_checkpoint
 from keenkite.errors import ModelError
-from keenkite.weights import read_checkpoint
 
 TILES = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), np.uint8)
 

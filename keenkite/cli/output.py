@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from keenkite.build import Plan, Progress, Report
-    from keenkite.search import Result
+    from keenkite.retrieval.search import Result
 
 
 class ProgressLine:

@@ -54,8 +54,8 @@ def build(arguments: argparse.Namespace) -> int:
 
 def search(arguments: argparse.Namespace) -> int:
     """Answer a query."""
-    from keenkite.search import Near, Query
-    from keenkite.search import search as run
+    from keenkite.retrieval.search import Near, Query
+    from keenkite.retrieval.search import search as run
 
     query = Query(
         text=arguments.text,
@@ -78,7 +78,7 @@ def search(arguments: argparse.Namespace) -> int:
         encoder = _load(arguments, arguments.model or index.encoder_name)
         result = run(index, encoder, query, explain=arguments.explain)
         if arguments.sheet:
-            from keenkite.show import answer_sheet
+            from keenkite.pictures.show import answer_sheet
 
             _write(arguments.sheet, answer_sheet(result, encoder, _archive(index)).save)
     if arguments.geojson:
@@ -92,7 +92,7 @@ def search(arguments: argparse.Namespace) -> int:
 
 def heatmap(arguments: argparse.Namespace) -> int:
     """Write where in a tile a text's thing is, and say it."""
-    from keenkite.show import check_format, look
+    from keenkite.pictures.show import check_format, look
 
     check_format(arguments.out)
     with _existing(arguments) as index:
@@ -153,7 +153,7 @@ def info(arguments: argparse.Namespace) -> int:
 
 def eval(arguments: argparse.Namespace) -> int:  # noqa: A001  (the verb's own name)
     """Measure a model on labelled images."""
-    from keenkite.evaluate import evaluate
+    from keenkite.retrieval.evaluate import evaluate
 
     encoder = None
     if arguments.source.suffix != ".npz":

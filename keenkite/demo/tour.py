@@ -21,10 +21,10 @@ from keenkite.demo.world import World, draw_world, shows
 from keenkite.encoder import ClipEncoder, Encoder
 from keenkite.errors import InputError
 from keenkite.index import TileIndex
+from keenkite.pictures.show import answer_sheet
 from keenkite.pixels import PixelArchive
+from keenkite.retrieval.search import Near, Query, Result, search
 from keenkite.scene import PIXEL
-from keenkite.search import Near, Query, Result, search
-from keenkite.show import answer_sheet
 from keenkite.tiling import Tile
 
 SIZE_KM = (44.0, 32.0)

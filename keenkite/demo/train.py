@@ -30,12 +30,12 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
-from keenkite.clearclip import last_block
 from keenkite.demo.eurosat import Chips, load_chips
 from keenkite.demo.samples import Batch, Source, batches, chip_sample, world_sample
 from keenkite.demo.vocabulary import PHRASES, TEMPLATES
 from keenkite.demo.world import World, draw_world
 from keenkite.encoder import encode_tokens
+from keenkite.encoder.clearclip import last_block
 
 CONFIG: dict[str, Any] = {
     "embed_dim": 128,

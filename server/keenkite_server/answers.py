@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 if TYPE_CHECKING:
     from keenkite.index import Region
-    from keenkite.search import Hit
+    from keenkite.retrieval.search import Hit
     from keenkite.tiling import Tile
 
     from .jobs import Job

@@ -17,7 +17,7 @@ from .workspace import Workspace
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from keenkite.heatmap import Heatmap
+    from keenkite.pictures.heatmap import Heatmap
     from keenkite.tiling import Tile
 
 MAX_BYTES = 480_000
@@ -53,8 +53,8 @@ class PictureTools:
         a map that stays dark means that the tile does not show it."""
         import numpy as np
 
-        from keenkite.heatmap import heatmaps
         from keenkite.pictures import overlay, tile_sheet
+        from keenkite.pictures.heatmap import heatmaps
 
         tiles = self._workspace.tiles(tile_ids)
         images = self._workspace.images(tiles)

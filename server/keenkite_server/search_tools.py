@@ -20,7 +20,7 @@ from .workspace import Workspace
 
 if TYPE_CHECKING:
     from keenkite.index import TileIndex
-    from keenkite.search import Query
+    from keenkite.retrieval.search import Query
 
 DEEPEST = 500
 """Hits that paging goes down to."""
@@ -68,7 +68,7 @@ class SearchTools:
         text; relations go into near, negations into exclude, places into one of bbox, circle or
         polygon, ground cover into cover. Answers a verdict (strong, weak, none) and ranked tiles;
         believe the verdict before the ranking."""
-        from keenkite.search import Near, Query
+        from keenkite.retrieval.search import Near, Query
 
         query = Query(
             text=text,
@@ -114,7 +114,7 @@ class SearchTools:
         """Find tiles that look like given tiles, or like a place, and unlike others.
         Use it when the user points at an example ("more like this one"), or when words find the
         wrong kind of thing: pass good hits as like and bad ones as unlike."""
-        from keenkite.search import Query
+        from keenkite.retrieval.search import Query
 
         if not like and like_place is None:
             raise InputError("Say what it should look like: tile ids in like, or a like_place.")
@@ -135,7 +135,7 @@ class SearchTools:
         """The hits of one page: those before it are found again, which costs next to nothing."""
         from dataclasses import replace
 
-        from keenkite.search import search
+        from keenkite.retrieval.search import search
 
         mark = _fingerprint(query)
         first = _first(cursor, mark)

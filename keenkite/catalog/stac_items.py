@@ -18,8 +18,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 import numpy as np
 import shapely
 
-from . import utm
-from .scene import PIXEL, Scene
+from keenkite import utm
+from keenkite.scene import PIXEL, Scene
 
 JSONObject = Mapping[str, Any]
 

@@ -30,16 +30,16 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from .encoder import Encoder
-from .errors import InputError
-from .index import Statistics
+from keenkite.encoder import Encoder
+from keenkite.errors import InputError
+from keenkite.index import Statistics
 
 Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
 
 
 def _data(name: str) -> str:
-    return files("keenkite").joinpath("data", name).read_text("utf-8")
+    return files("keenkite.retrieval").joinpath("data", name).read_text("utf-8")
 
 
 def _lines(name: str) -> tuple[str, ...]:

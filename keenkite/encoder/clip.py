@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .devices import Precision, choose_device
-from .errors import InputError, ModelError
+from keenkite.encoder.devices import Precision, choose_device
+from keenkite.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from .models import ModelRecord
+    from keenkite.encoder.models import ModelRecord
 
 logger = logging.getLogger(__name__)
 
@@ -117,8 +117,8 @@ class ClipEncoder:
             InputError: There is no such model, device or precision.
             ModelError: The weights cannot be had, or are not this model's.
         """
-        from . import models
-        from . import weights as files
+        from keenkite.encoder import models
+        from keenkite.encoder import weights as files
 
         place, dtype = choose_device(device, precision)
         found = models.find_record(str(name))
@@ -203,7 +203,7 @@ class ClipEncoder:
             InputError: Another dtype or shape, or `grid_scale` is not 1, 2, 3 or 4.
             ModelError: The model is not a CLIP vision transformer.
         """
-        from . import clearclip
+        from keenkite.encoder import clearclip
 
         if grid_scale not in {1, 2, 3, 4}:
             raise InputError(f"grid_scale is 1, 2, 3 or 4, not {grid_scale!r}.")
@@ -216,7 +216,7 @@ class ClipEncoder:
 
     def encode_with_patches(self, rgb: Rgb) -> tuple[Vectors, Vectors]:
         """`encode_images` and `patch_features` from one pass: about the time of either alone."""
-        from . import clearclip
+        from keenkite.encoder import clearclip
 
         vectors, patches = self._run(
             rgb, lambda x: clearclip.trunk_and_patches(self._model.visual, x)

@@ -17,8 +17,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from .errors import ModelError, StorageError
-from .models import HubFile, ModelRecord, architecture_in
+from keenkite.encoder.models import HubFile, ModelRecord, architecture_in
+from keenkite.errors import ModelError, StorageError
 
 logger = logging.getLogger(__name__)
 

@@ -10,18 +10,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from .encoder import Encoder
-from .errors import EncoderMismatchError
-from .examples import example_tiles
-from .ground import KeptGround
-from .index import Filters, Match, TileIndex
-from .near import BOUND, Reached, Surroundings, common, vectors_of
-from .near import Near as Near
-from .query import Query as Query
-from .result import Hit as Hit
-from .result import Result as Result
-from .result import verdict_of
-from .scoring import (
+from keenkite.encoder import Encoder
+from keenkite.errors import EncoderMismatchError
+from keenkite.index import Filters, Match, TileIndex
+from keenkite.retrieval.examples import example_tiles
+from keenkite.retrieval.ground import KeptGround
+from keenkite.retrieval.near import BOUND, Reached, Surroundings, common, vectors_of
+from keenkite.retrieval.near import Near as Near
+from keenkite.retrieval.query import Query as Query
+from keenkite.retrieval.result import Hit as Hit
+from keenkite.retrieval.result import Result as Result
+from keenkite.retrieval.result import verdict_of
+from keenkite.retrieval.scoring import (
     BACKGROUND,
     Floats,
     Scorer,
@@ -31,7 +31,7 @@ from .scoring import (
     log_confidence,
     log_odds_of,
 )
-from .tiling import Tile
+from keenkite.tiling import Tile
 
 PER_HIT = 5
 """Tiles looked at for each hit wanted, at least: one thing is seen by several overlapping tiles,

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 
-from keenkite.bands import COLOURS, Band
+from keenkite.reader.bands import COLOURS, Band
 from keenkite.scene import Scene, Strip, Window
 
 logger = logging.getLogger(__name__)

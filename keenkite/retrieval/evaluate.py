@@ -21,11 +21,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .encoder import TILE, Encoder, Rgb
-from .errors import InputError
-from .index.statistics import Moments
-from .scoring import Scorer, Vectors, confidence, encode_concepts, judge
-from .vector_table import VectorTable
+from keenkite.encoder import TILE, Encoder, Rgb
+from keenkite.errors import InputError
+from keenkite.index.statistics import Moments
+from keenkite.retrieval.scoring import Scorer, Vectors, confidence, encode_concepts, judge
+from keenkite.retrieval.vector_table import VectorTable
 
 Fit = Literal["resize", "mosaic"]
 """How an image becomes 224 px: "resize" as CLIP does, shorter side to 224 by bicubic and the middle

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .near import Neighbour
-from .query import Query
-from .tiling import Tile
+from keenkite.retrieval.near import Neighbour
+from keenkite.retrieval.query import Query
+from keenkite.tiling import Tile
 
 Verdict = Literal["strong", "weak", "none"]
 

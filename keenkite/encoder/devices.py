@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from .errors import InputError
+from keenkite.errors import InputError
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from .scene import PIXEL
+from keenkite.scene import PIXEL
 
 Rgb = NDArray[np.uint8]
 Colour = tuple[int, int, int]

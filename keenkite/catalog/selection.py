@@ -10,11 +10,11 @@ from functools import cache
 import numpy as np
 import shapely
 
-from . import utm
-from .area import Area
-from .errors import CatalogError
-from .scene import Scene
-from .stac_items import Found, ItemError, generation_time, scene_from_item
+from keenkite import utm
+from keenkite.area import Area
+from keenkite.catalog.stac_items import Found, ItemError, generation_time, scene_from_item
+from keenkite.errors import CatalogError
+from keenkite.scene import Scene
 
 logger = logging.getLogger(__name__)
 

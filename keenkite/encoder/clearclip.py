@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .errors import ModelError
+from keenkite.errors import ModelError
 
 
 def trunk_and_patches(visual: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:

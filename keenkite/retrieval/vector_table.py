@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .encoder import Encoder, Rgb
-from .errors import InputError
-from .scoring import Vectors, encode_concepts
+from keenkite.encoder import Encoder, Rgb
+from keenkite.errors import InputError
+from keenkite.retrieval.scoring import Vectors, encode_concepts
 
 
 class VectorTable:

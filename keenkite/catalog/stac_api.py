@@ -16,11 +16,11 @@ from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
 from requests import Request, RequestException
 
-from .area import Area
-from .errors import CatalogError
-from .scene import Scene
-from .selection import EARTH_SEARCH_COLLECTIONS, select_scenes
-from .stac_items import Found
+from keenkite.area import Area
+from keenkite.catalog.selection import EARTH_SEARCH_COLLECTIONS, select_scenes
+from keenkite.catalog.stac_items import Found
+from keenkite.errors import CatalogError
+from keenkite.scene import Scene
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import InputError, ModelError
+from keenkite.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor

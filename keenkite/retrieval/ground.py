@@ -15,8 +15,8 @@ import pyproj
 import shapely
 from numpy.typing import ArrayLike, NDArray
 
-from .scene import PIXEL
-from .tiling import Tile
+from keenkite.scene import PIXEL
+from keenkite.tiling import Tile
 
 GEOD = pyproj.Geod(ellps="WGS84")
 

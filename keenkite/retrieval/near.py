@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from shapely.geometry.polygon import orient
 
-from .area import Area
-from .errors import InputError
-from .ground import apart, distance_km, positions
-from .index import Filters, Match, TileIndex
-from .scoring import Floats, Vectors, Wanted, confidence, judge
-from .tiling import Tile
+from keenkite.area import Area
+from keenkite.errors import InputError
+from keenkite.index import Filters, Match, TileIndex
+from keenkite.retrieval.ground import apart, distance_km, positions
+from keenkite.retrieval.scoring import Floats, Vectors, Wanted, confidence, judge
+from keenkite.tiling import Tile
 
 EXACT = 4096
 """With no more tiles than this, every tile of the index is looked at, on both sides."""

@@ -14,18 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .area import Area
-from .catalog import Catalog
-from .encoder import Encoder
-from .errors import CatalogError, InputError, SceneError, StorageError
-from .heatmap import Heatmap, heatmap, heatmaps
-from .index import TileIndex
-from .pictures import contact_sheet, overlay, write_geotiff
-from .pixels import PixelArchive
-from .reader import read_strips
-from .scene import PIXEL, Window
-from .search import Result
-from .tiling import Tile
+from keenkite.area import Area
+from keenkite.catalog import Catalog
+from keenkite.encoder import Encoder
+from keenkite.errors import CatalogError, InputError, SceneError, StorageError
+from keenkite.index import TileIndex
+from keenkite.pictures.heatmap import Heatmap, heatmap, heatmaps
+from keenkite.pictures.sheets import contact_sheet, overlay, write_geotiff
+from keenkite.pixels import PixelArchive
+from keenkite.reader import read_strips
+from keenkite.retrieval.search import Result
+from keenkite.scene import PIXEL, Window
+from keenkite.tiling import Tile
 
 FORMATS = (".png", ".tif", ".tiff")
 

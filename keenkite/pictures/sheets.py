@@ -23,15 +23,15 @@ from PIL import Image, ImageDraw
 from shapely.geometry import mapping
 from shapely.geometry.polygon import orient
 
-from . import drawing
-from .drawing import INK, PAPER, QUIET, VACANT, Rgb
-from .errors import InputError, StorageError
-from .scene import PIXEL
+from keenkite.errors import InputError, StorageError
+from keenkite.pictures import drawing
+from keenkite.pictures.drawing import INK, PAPER, QUIET, VACANT, Rgb
+from keenkite.scene import PIXEL
 
 if TYPE_CHECKING:
-    from .heatmap import Heatmap
-    from .search import Result
-    from .tiling import Tile
+    from keenkite.pictures.heatmap import Heatmap
+    from keenkite.retrieval.search import Result
+    from keenkite.tiling import Tile
 
 MAX_TILES = 100
 """On one sheet: more cannot be read, and the picture would not fit into a chat."""

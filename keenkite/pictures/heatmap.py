@@ -26,14 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from . import utm
-from .errors import InputError
-from .scene import PIXEL
-from .scoring import BACKGROUND, concept_and_rivals
+from keenkite import utm
+from keenkite.errors import InputError
+from keenkite.retrieval.scoring import BACKGROUND, concept_and_rivals
+from keenkite.scene import PIXEL
 
 if TYPE_CHECKING:
-    from .encoder import Encoder
-    from .tiling import Tile
+    from keenkite.encoder import Encoder
+    from keenkite.tiling import Tile
 
 TILE = 224
 MAX_TILES = 256

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeAlias
 
-from .area import Area
-from .errors import InputError
-from .index import Filters
-from .near import Near
+from keenkite.area import Area
+from keenkite.errors import InputError
+from keenkite.index import Filters
+from keenkite.retrieval.near import Near
 
 Example: TypeAlias = str | tuple[float, float]
 """The id of a tile, or (lon, lat) in degrees: the tile whose centre is nearest to it."""

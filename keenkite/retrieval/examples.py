@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .area import Area
-from .errors import InputError
-from .ground import distance_km
-from .index import Filters, TileIndex
-from .query import Example
-from .tiling import Tile
+from keenkite.area import Area
+from keenkite.errors import InputError
+from keenkite.index import Filters, TileIndex
+from keenkite.retrieval.ground import distance_km
+from keenkite.retrieval.query import Example
+from keenkite.tiling import Tile
 
 
 def example_tiles(index: TileIndex, examples: Sequence[Example]) -> list[Tile]:

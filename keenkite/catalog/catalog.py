@@ -10,14 +10,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
-from .area import Area
-from .errors import CatalogError
-from .scene import Scene
-from .selection import least_cloudy_cover, select_scenes
-from .stac_api import StacApi
-from .stac_items import Found
-
-__all__ = ["Catalog", "ItemFolder", "StacApi", "least_cloudy_cover", "open_catalog"]
+from keenkite.area import Area
+from keenkite.catalog.selection import select_scenes
+from keenkite.catalog.stac_api import StacApi
+from keenkite.catalog.stac_items import Found
+from keenkite.errors import CatalogError
+from keenkite.scene import Scene
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,21 @@
+"""Heatmaps, and pictures of tiles and answers."""
+
+from keenkite.pictures.sheets import (
+    contact_sheet,
+    hits_geojson,
+    overlay,
+    tile_image,
+    tile_sheet,
+    to_png,
+    write_geotiff,
+)
+
+__all__ = [
+    "contact_sheet",
+    "hits_geojson",
+    "overlay",
+    "tile_image",
+    "tile_sheet",
+    "to_png",
+    "write_geotiff",
+]
