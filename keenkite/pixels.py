@@ -197,10 +197,15 @@ class PixelWriter:
         Raises:
             StorageError: the disk is full, or the folder cannot be written.
         """
-        rows, cols = strip.rgb.shape[:2]
-        place = FileWindow(strip.col - self._window.col, strip.row - self._top, cols, rows)
+        col, cols = strip.col - self._window.col, strip.rgb.shape[1]
+        first = strip.row - self._top
+        end = first + len(strip.rgb)
         with _storage_errors(self._folder, self._scene.id), _environment():
-            self._file.write(np.moveaxis(strip.rgb, 2, 0), window=place)
+            # A row of blocks at a time: rasterio makes a copy of what it writes.
+            for top in range(first // BLOCK * BLOCK, end, BLOCK):
+                begin, stop = max(top, first), min(top + BLOCK, end)
+                rgb = np.moveaxis(strip.rgb[begin - first : stop - first], 2, 0)
+                self._file.write(rgb, window=FileWindow(col, begin, cols, stop - begin))
 
     def close(self) -> None:
         """Write what is still held back."""
