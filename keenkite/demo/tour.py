@@ -124,8 +124,8 @@ def index_world(
     return index, report
 
 
-def is_right(world: World, tile: Tile, concept: str) -> bool:
-    """Whether a tile shows the drawn concept."""
+def is_right(world: World, tile: Tile, concept: str) -> int:
+    """Whether a tile shows the drawn concept: see `world.shows`."""
     side = PIXEL * tile.size
     return shows(world, concept, (tile.west, tile.north - side, tile.west + side, tile.north))
 
@@ -163,9 +163,8 @@ def tour(folder: Path, *, seed: int) -> int:
 def _answer(world: World, question: Question, result: Result) -> str:
     from keenkite.cli.output import hits_table
 
-    marks = [
-        "right" if is_right(world, hit.tile, question.concept) else "wrong" for hit in result.hits
-    ]
+    words = {1: "right", 0: "wrong", -1: "a part"}
+    marks = [words[is_right(world, hit.tile, question.concept)] for hit in result.hits]
     lines = hits_table(result).splitlines()
     # The marks belong to the last lines; a verdict and a header stand before them.
     head, hits = lines[: len(lines) - len(marks)], lines[len(lines) - len(marks) :]

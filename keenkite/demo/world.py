@@ -175,11 +175,12 @@ class World:
         }
 
 
-def shows(world: World, concept: str, bounds: tuple[float, float, float, float]) -> bool:
-    """Whether a square tile is a right answer for a concept.
+def shows(world: World, concept: str, bounds: tuple[float, float, float, float]) -> int:
+    """Whether a square tile is a right answer for a concept: 1 yes, 0 no, -1 it cannot be called.
 
     A placed thing counts with 35 % of it in the tile (an airport with 25 %), or when it covers
-    10 % of the tile; land cover with its share of the tile.
+    10 % of the tile; land cover with its share of the tile. What is seen, but less of it than
+    that, is neither right nor wrong.
 
     Args:
         world: the world the tile was cut from.
@@ -187,7 +188,7 @@ def shows(world: World, concept: str, bounds: tuple[float, float, float, float])
         bounds: (west, south, east, north) of the tile in the world's UTM metres.
     """
     row, col, size = world.window(bounds)
-    return world.present(row, col, size)[concept] == 1
+    return world.present(row, col, size)[concept]
 
 
 def draw_world(

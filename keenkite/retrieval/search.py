@@ -125,8 +125,11 @@ def _growing(
         matches = index.nearest(
             wanted.query, limit=number, filters=query.filters, with_vectors=True
         )
-        both = {match.tile.id: match for match in [*matches, *local]}
-        yield sorted(both.values(), key=lambda match: -match.score) if local else matches
+        if local:
+            both = {match.tile.id: match for match in [*matches, *local]}
+            yield sorted(both.values(), key=lambda match: -match.score)
+        else:
+            yield matches
         if len(matches) < number or number == MAX_CANDIDATES:
             return
         number *= STEP
