@@ -5,8 +5,8 @@
 For each unseen world: the scenes are written, indexed and searched with every drawn concept, and
 precision@5 is the share of right tiles among the first five hits: of those that can be called,
 since a tile that shows a part of a thing is neither right nor wrong, and, in the column "strict",
-of all five. On EuroSAT: mosaics of one class per tile, of the chips that training leaves out, given to
-the nearest of the ten class names.
+of all five. On EuroSAT: mosaics of one class per tile, of the chips that training leaves out, given
+to the nearest of the ten class names.
 """
 
 import argparse

@@ -101,14 +101,26 @@ def test_search_prints_hits_and_the_same_as_json(
 def test_search_takes_every_filter_and_relation(
     shell: Shell, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    east = "139.62", "35.9", "139.8", "36.1"
     first = json.loads(
-        asked(capsys, "search", "forest", "--index", str(shell.index), "--json", "--limit", "1")
+        asked(
+            capsys,
+            "search",
+            "forest",
+            "--index",
+            str(shell.index),
+            "--json",
+            "--limit",
+            "1",
+            "--bbox",
+            *east,
+        )  # fmt: skip
     )["hits"][0]
     answer = json.loads(
         asked(
             capsys, "search", "farmland", "--index", str(shell.index), "--json",
             "--near", "sea", "5", "--exclude", "snow", "--like", first["tile_id"],
-            "--unlike", f"{first['lon'] + 0.05},{first['lat']}", "--explain", "--overlap",
+            "--unlike", f"{first['lon'] - 0.03},{first['lat']}", "--explain", "--overlap",
             "--around", str(first["lon"]), str(first["lat"]), "20", "--start", "2024-05-01",
             "--end", "2024-06-30", "--max-cloud", "30", "--cover", "vegetation=0:0.9",
             "--region", "colours", "--limit", "4",

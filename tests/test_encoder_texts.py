@@ -16,7 +16,8 @@ from checkpoints import (
     tokenize,
 )
 
-from keenkite import ClipEncoder, encoder
+from keenkite import ClipEncoder
+from keenkite.encoder import clip as encoder
 from keenkite.errors import InputError
 
 
