@@ -114,7 +114,7 @@ def test_search_takes_every_filter_and_relation(
             "1",
             "--bbox",
             *east,
-        )  # fmt: skip
+        )
     )["hits"][0]
     answer = json.loads(
         asked(

@@ -217,7 +217,7 @@ def test_two_servers_work_on_one_folder_at_the_same_time(
 ) -> None:
     """One builds while the other searches, sees the build and cancels a second one."""
     data = tmp_path / "data"
-    slow = world.environment(data, KEENKITE_TEST_SLOW="0.5")
+    slow = world.environment(data, KEENKITE_TEST_SLOW="2")
 
     async def story(one: Client, other: Client) -> None:
         job_id = await started(one, world)
