@@ -9,11 +9,9 @@ import hashlib
 import json
 import logging
 import shutil
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
@@ -26,6 +24,7 @@ from keenkite.encoder import Encoder
 from keenkite.errors import CatalogError, InputError, SceneError, StorageError
 from keenkite.index import TileIndex
 from keenkite.pixels import PixelArchive
+from keenkite.progress import Meter, Progress, Report
 from keenkite.reader import read_strips
 from keenkite.scene import Scene, Strip, Window
 from keenkite.tiling import Lattice, TileCutter
@@ -66,66 +65,6 @@ class Plan:
         """As plain types, for JSON."""
         todo = [work.scene.id for work in self.works if not work.done]
         return {"scenes": todo, "tiles": self.tiles, "done": len(self.works) - len(todo)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Where a build is; given to the callback after each batch of tiles."""
-
-    scene: str
-    """Id of the scene being read."""
-    scenes_done: int
-    scenes: int
-    tiles_done: int
-    """Tiles cut or dropped so far in this run."""
-    tiles: int
-    """Tiles that this run has to cut."""
-    seconds: float
-    """Since this run began."""
-
-    @property
-    def rate(self) -> float:
-        """Tiles a second."""
-        return self.tiles_done / self.seconds if self.seconds > 0 else 0.0
-
-    @property
-    def seconds_left(self) -> float | None:
-        """At the present rate; None before the first tile."""
-        return (self.tiles - self.tiles_done) / self.rate if self.rate else None
-
-
-@dataclass(kw_only=True)
-class Report:
-    """What a build did."""
-
-    scenes: list[str] = field(default_factory=list)
-    """Ids of the scenes done in this run."""
-    skipped: list[str] = field(default_factory=list)
-    """Ids of the scenes that an earlier run had done."""
-    failed: dict[str, str] = field(default_factory=dict)
-    """Scene id -> why its pixels could not be read. Build again to try these again."""
-    kept: int = 0
-    """Tiles written to the index."""
-    dropped: Counter[str] = field(default_factory=Counter)
-    """Reason ("nodata", "cloud") -> tiles."""
-    seconds: dict[str, float] = field(default_factory=dict)
-    """Stage ("catalog", "read", "encode", "index", "optimise") -> seconds."""
-    bytes_kept: int = 0
-    """Size of the pixels kept on this machine for the scenes of this run."""
-
-    def to_dict(self) -> dict[str, object]:
-        """As plain types, for JSON."""
-        return asdict(self)
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add the time spent inside to a stage."""
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            spent = self.seconds.get(stage, 0.0) + time.perf_counter() - begin
-            self.seconds[stage] = spent
 
 
 def plan_build(
@@ -211,7 +150,7 @@ def build_index(
         pixels = PixelArchive(index.folder / "pixels")
     report.skipped = [work.scene.id for work in plan.works if work.done]
     todo = [work for work in plan.works if not work.done]
-    meter = _Meter(plan.tiles, len(todo), progress)
+    meter = Meter(plan.tiles, len(todo), progress)
     for work in todo:
         try:
             _build_scene(work, index, encoder, pixels, region, report, meter)
@@ -219,7 +158,7 @@ def build_index(
         except SceneError as error:
             logger.warning("scene left out: %s", error)
             report.failed[work.scene.id] = str(error)
-        meter.scene_done(work)
+        meter.scene_done(work.scene.id, len(work.cells))
     with report.timed("optimise"):
         index.maintain()
     return report
@@ -232,7 +171,7 @@ def _build_scene(
     pixels: PixelArchive | None,
     region: str,
     report: Report,
-    meter: "_Meter",
+    meter: Meter,
 ) -> None:
     """All of one scene: strips -> tiles -> vectors -> index, then the record that it is done."""
     scene = work.scene
@@ -250,7 +189,7 @@ def _build_scene(
                 with report.timed("index"):
                     index.upsert(tiles, vectors)
                 kept += len(tiles)
-                meter.scene_at(scene, kept + sum(cutter.dropped.values()))
+                meter.scene_at(scene.id, kept + sum(cutter.dropped.values()))
         if cutter.left:
             raise SceneError(f"scene {scene.id}: its pixels end {cutter.left} tiles too early")
     report.kept += kept
@@ -287,37 +226,6 @@ def _divide(index: TileIndex, scenes: Sequence[Scene], area: Area, region: str) 
         ).hexdigest()
         key = f"{scene.id}/{fingerprint[:16]}"
         yield Work(scene=scene, cells=cells, key=key, done=index.is_complete(key))
-
-
-class _Meter:
-    """Counts tiles and scenes for the caller's progress callback."""
-
-    def __init__(
-        self, tiles: int, scenes: int, callback: Callable[[Progress], None] | None
-    ) -> None:
-        self._begin = time.perf_counter()
-        self._tiles, self._scenes, self._callback = tiles, scenes, callback
-        self._tiles_done = self._scenes_done = 0
-
-    def scene_at(self, scene: Scene, tiles_of_scene: int) -> None:
-        """Tell where the present scene is."""
-        if self._callback is not None:
-            self._callback(
-                Progress(
-                    scene=scene.id,
-                    scenes_done=self._scenes_done,
-                    scenes=self._scenes,
-                    tiles_done=self._tiles_done + tiles_of_scene,
-                    tiles=self._tiles,
-                    seconds=time.perf_counter() - self._begin,
-                )
-            )
-
-    def scene_done(self, work: Work) -> None:
-        """All of a scene's tiles are behind us, be they kept, dropped or not to be read."""
-        self._scenes_done += 1
-        self._tiles_done += len(work.cells)
-        self.scene_at(work.scene, 0)
 
 
 def _timed(strips: Iterator[Strip], report: Report) -> Iterator[Strip]:

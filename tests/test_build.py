@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from keenkite import build
 from keenkite.area import Area
-from keenkite.build import Progress, Report, build_index, plan_build
+from keenkite.build import build_index, plan_build
 from keenkite.catalog import open_catalog
 from keenkite.errors import CatalogError, InputError, StorageError
 from keenkite.index import Filters, TileIndex
 from keenkite.pixels import PixelArchive
+from keenkite.progress import Progress, Report
 from keenkite.tiling import Tile
 from tests.fakes import FakeEncoder
 from tests.worlds import DAYS, write_world

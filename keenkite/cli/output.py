@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from keenkite.build import Plan, Progress, Report
+    from keenkite.build import Plan
+    from keenkite.progress import Progress, Report
     from keenkite.retrieval.search import Result
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from pyproj import Transformer
 
 from keenkite.area import Area
-from keenkite.build import Progress, Report, build_index
+from keenkite.build import build_index
 from keenkite.catalog import open_catalog
 from keenkite.demo.scenes import write_scenes
 from keenkite.demo.world import World, draw_world, shows
@@ -23,6 +23,7 @@ from keenkite.errors import InputError
 from keenkite.index import TileIndex
 from keenkite.pictures.show import answer_sheet
 from keenkite.pixels import PixelArchive
+from keenkite.progress import Progress, Report
 from keenkite.retrieval.search import Near, Query, Result, search
 from keenkite.scene import PIXEL
 from keenkite.tiling import Tile

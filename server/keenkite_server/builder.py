@@ -15,7 +15,8 @@ from .edge import Scrubber
 from .jobs import BuildRequest, Job, JobStore
 
 if TYPE_CHECKING:
-    from keenkite.build import Plan, Progress, Report
+    from keenkite.build import Plan
+    from keenkite.progress import Progress, Report
 
     from .workspace import Workspace
 
