@@ -117,10 +117,11 @@ def measure(index: TileIndex, encoder: RandomEncoder, repeats: int) -> None:
                 index, encoder, asked(text, near=(Near(text=f"near {text}", within_km=5),))
             )
 
-        base = timed(plain, repeats)
         print(f"{name}: wall ms (× plain), processor ms (× plain)")
-        for what, work in (("plain query", plain), ("search", corrected), ("near", near)):
-            wall, own = timed(work, repeats)
+        works = (("plain query", plain), ("search", corrected), ("near", near))
+        took = {what: timed(work, repeats) for what, work in works}
+        for what, (wall, own) in took.items():
+            base = took["plain query"]
             print(f"  {what:<12} {wall:7.1f} ({wall / base[0]:4.1f})  "
                   f"{own:7.1f} ({own / base[1]:4.1f})")  # fmt: skip
     statistics = index.statistics()
