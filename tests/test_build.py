@@ -319,3 +319,23 @@ def test_tiles_are_cut_as_the_grid_of_the_index_says(made: Made, tmp_path: Path)
         report = run(index, made.scenes, made.area)
         assert {tile.stride for tile in index.scroll()} == {224}
         assert 0 < report.kept < made.report.kept / 2
+
+
+REAL = Path(__file__).parents[2] / "shared" / "data" / "sentinel2"
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="needs shared/data/sentinel2 beside the repository")
+def test_real_scenes_whose_offset_is_off_already_are_not_made_black(tmp_path: Path) -> None:
+    with TileIndex.open(tmp_path, encoder=ENCODER) as index:
+        report = build_index(
+            index, ENCODER, Area.from_bbox(15.3, 46.05, 15.5, 46.15),
+            date(2023, 8, 1), date(2023, 8, 31), catalog=open_catalog(str(REAL)), max_cloud=100,
+        )  # fmt: skip
+        tiles = [tile for tile in index.scroll() if tile.cloud == 0 and tile.water == 0]
+        assert len(report.scenes) == 2
+        assert len(tiles) > 20
+        archive = PixelArchive(tmp_path / "pixels")
+        for tile in tiles[::5]:
+            rgb = archive.tile(tile)
+            assert (rgb.max(axis=-1) == 0).mean() < 0.001
+            assert rgb.mean() > 20
