@@ -248,7 +248,7 @@ class TileIndex:
         """Mean and covariance of all vectors, exact.
 
         From sums that every upsert and delete keeps up to date. Only after a process was killed
-        in the middle of a change are all vectors read once more (some 4 s for 100,000 of 512).
+        in the middle of a change are all vectors read once more.
         By URL, that also happens after two processes wrote at the same moment.
         """
         return self._backend.statistics()
