@@ -68,7 +68,7 @@ class Plan:
 
 
 def plan_build(
-    index: TileIndex,
+    index: TileIndex | None,
     area: Area,
     start: date,
     end: date,
@@ -77,8 +77,14 @@ def plan_build(
     max_cloud: float = 20.0,
     choose: Choice = "every-date",
     region: str = "default",
+    lattice: Lattice | None = None,
 ) -> Plan:
-    """What `build_index` would do with the same arguments.
+    """What `build_index` would do with the same arguments; needs no encoder.
+
+    Args:
+        index: Knows what is done and how its tiles are cut; None where there is no index yet.
+        area, start, end, catalog, max_cloud, choose, region: As for `build_index`.
+        lattice: How a new index would be cut; of no account with an index.
 
     Raises:
         InputError: the dates are reversed, or an argument cannot be used.
@@ -93,7 +99,9 @@ def plan_build(
     scenes = catalog.search(area, start, end, max_cloud=max_cloud)
     if choose == "least-cloudy":
         scenes = least_cloudy_cover(scenes, area)
-    works = list(_divide(index, scenes, area, region))
+    if index is not None:
+        lattice = Lattice(*index.grid)
+    works = list(_divide(index, scenes, area, lattice or Lattice(), region))
     if not works:
         raise CatalogError(
             f"no scene of this area from {start} to {end} with less than {max_cloud:g} % cloud: "
@@ -202,13 +210,14 @@ def _build_scene(
     )
 
 
-def _divide(index: TileIndex, scenes: Sequence[Scene], area: Area, region: str) -> Iterator[Work]:
+def _divide(
+    index: TileIndex | None, scenes: Sequence[Scene], area: Area, lattice: Lattice, region: str
+) -> Iterator[Work]:
     """Give each scene its tiles; where scenes of one pass overlap, the first by id has them.
 
     Neighbouring scenes of a pass show the same pixels on 17-20 % of their ground, so this saves
     reading and encoding them twice.
     """
-    lattice = Lattice(*index.grid)
     taken: dict[tuple[int, date, str], set[tuple[int, int]]] = {}
     for scene in sorted(scenes, key=lambda scene: (scene.datetime, scene.id)):
         # A tile whose middle holds no data at all would be dropped after it was read.
@@ -225,7 +234,8 @@ def _divide(index: TileIndex, scenes: Sequence[Scene], area: Area, region: str) 
             + cells.tobytes()
         ).hexdigest()
         key = f"{scene.id}/{fingerprint[:16]}"
-        yield Work(scene=scene, cells=cells, key=key, done=index.is_complete(key))
+        done = index is not None and index.is_complete(key)
+        yield Work(scene=scene, cells=cells, key=key, done=done)
 
 
 def _timed(strips: Iterator[Strip], report: Report) -> Iterator[Strip]:

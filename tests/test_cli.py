@@ -57,12 +57,18 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
 def test_a_dry_run_says_what_is_to_be_done_and_does_nothing(
     shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = [*shell.build, "--dry-run", "--index", str(tmp_path / "new")]
+    # A model that cannot be had here: a dry run does not ask for it.
+    remote = ["--model", "remoteclip-vit-b-32", "--weights", "nowhere.pt"]
+    command = [*shell.build, "--dry-run", "--index", str(tmp_path / "new"), *remote]
     plan = json.loads(asked(capsys, *command, "--json"))
     assert len(plan["scenes"]) == 4
     assert plan["tiles"] > 100
     assert f"{plan['tiles']} tiles" in asked(capsys, *command).replace(",", "")
-    assert not (tmp_path / "new" / "pixels").exists()
+    assert not (tmp_path / "new").exists()
+    finer = json.loads(asked(capsys, *command, "--stride", "56", "--json"))
+    assert finer["tiles"] > 3 * plan["tiles"]
+    done = json.loads(asked(capsys, *shell.build, "--region", "colours", "--dry-run", "--json"))
+    assert (done["scenes"], done["tiles"], done["done"]) == ([], 0, 4)
 
 
 def test_a_second_build_reports_that_all_is_done(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from keenkite.encoder import TILE, ClipEncoder, Encoder
 from keenkite.errors import CatalogError, InputError, StorageError
 from keenkite.index import TileIndex
 from keenkite.pixels import PixelArchive
+from keenkite.tiling import Lattice
 
 DONE, SCENES_FAILED = 0, 3
 
@@ -24,30 +26,24 @@ def build(arguments: argparse.Namespace) -> int:
     area = _area(arguments)
     assert area is not None  # the parser requires one
     catalog = open_catalog(arguments.catalog)
-    encoder = _load(arguments, arguments.model)
     grid = None if arguments.stride is None else (TILE, arguments.stride)
+    what = (area, arguments.start, arguments.end)
     wanted: dict[str, Any] = {
         "catalog": catalog,
         "max_cloud": arguments.max_cloud,
         "choose": arguments.choose,
         "region": arguments.region,
     }
+    if arguments.dry_run:
+        with _existing(arguments) if _may_exist(arguments.index) else nullcontext() as old:
+            plan = plan_build(old, *what, lattice=grid and Lattice(*grid), **wanted)
+        _print(arguments, plan.to_dict(), plan_text(plan))
+        return DONE
+    encoder = _load(arguments, arguments.model)
     with TileIndex.open(
         arguments.index, encoder=encoder, grid=grid, api_key=arguments.api_key
     ) as index:
-        if arguments.dry_run:
-            plan = plan_build(index, area, arguments.start, arguments.end, **wanted)
-            _print(arguments, plan.to_dict(), plan_text(plan))
-            return DONE
-        report = build_index(
-            index,
-            encoder,
-            area,
-            arguments.start,
-            arguments.end,
-            progress=ProgressLine(),
-            **wanted,
-        )
+        report = build_index(index, encoder, *what, progress=ProgressLine(), **wanted)
     _print(arguments, report.to_dict(), report_text(report))
     return SCENES_FAILED if report.failed else DONE
 
@@ -178,6 +174,11 @@ def demo(arguments: argparse.Namespace) -> int:
 
 def _existing(arguments: argparse.Namespace) -> TileIndex:
     return TileIndex.open(arguments.index, encoder=None, api_key=arguments.api_key)
+
+
+def _may_exist(location: str) -> bool:
+    """Whether an index may be there: a URL always, a folder that is not missing or empty."""
+    return "://" in location or any(Path(location).expanduser().glob("*"))
 
 
 def _load(arguments: argparse.Namespace, model: str) -> Encoder:
