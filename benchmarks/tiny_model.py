@@ -17,7 +17,7 @@ import numpy as np
 
 from keenkite.demo.concepts import CONCEPTS
 from keenkite.demo.eurosat import CLASSES, load_chips, mosaic
-from keenkite.demo.tour import index_world, is_right
+from keenkite.demo.tour import index_world, truth_of
 from keenkite.demo.vocabulary import EUROSAT_LABELS, TEMPLATES
 from keenkite.demo.world import World, draw_world
 from keenkite.encoder import ClipEncoder
@@ -33,7 +33,7 @@ def precision(
 ) -> tuple[float, float]:
     """(right of those that can be called, right of all) among the first five hits."""
     result = search(index, encoder, Query(text=concept, limit=FIRST))
-    marks = np.array([is_right(world, hit.tile, concept) for hit in result.hits])
+    marks = np.array([truth_of(world, hit.tile, concept) for hit in result.hits])
     right = int((marks == 1).sum())
     return right / max(int((marks != -1).sum()), 1), right / FIRST
 

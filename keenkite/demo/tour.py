@@ -125,8 +125,8 @@ def index_world(
     return index, report
 
 
-def is_right(world: World, tile: Tile, concept: str) -> int:
-    """Whether a tile shows the drawn concept: see `world.shows`."""
+def truth_of(world: World, tile: Tile, concept: str) -> int:
+    """Whether a tile shows the drawn concept: 1, 0, or -1; see `world.shows`."""
     side = PIXEL * tile.size
     return shows(world, concept, (tile.west, tile.north - side, tile.west + side, tile.north))
 
@@ -157,7 +157,7 @@ def tour(folder: Path, *, seed: int) -> int:
             print(_answer(world, question, result))
             print(f"   picture: {sheet}\n")
     say(f"done; {folder} can be deleted. Ask it more:")
-    print(f'  keenkite search "harbour" --index {folder / "index"} --model {MODEL}')
+    print(f'  keenkite search "harbour" --index {folder / "index"}')
     return 0
 
 
@@ -165,7 +165,7 @@ def _answer(world: World, question: Question, result: Result) -> str:
     from keenkite.cli.output import hits_table
 
     words = {1: "right", 0: "wrong", -1: "a part"}
-    marks = [words[is_right(world, hit.tile, question.concept)] for hit in result.hits]
+    marks = [words[truth_of(world, hit.tile, question.concept)] for hit in result.hits]
     lines = hits_table(result).splitlines()
     # The marks belong to the last lines; a verdict and a header stand before them.
     head, hits = lines[: len(lines) - len(marks)], lines[len(lines) - len(marks) :]
