@@ -57,13 +57,18 @@ class Plan:
     works: tuple[Work, ...]
 
     @property
+    def todo(self) -> list[Work]:
+        """What no earlier build has done."""
+        return [work for work in self.works if not work.done]
+
+    @property
     def tiles(self) -> int:
         """How many tiles are still to be cut, before any is dropped for cloud or nodata."""
-        return sum(len(work.cells) for work in self.works if not work.done)
+        return sum(len(work.cells) for work in self.todo)
 
     def to_dict(self) -> dict[str, object]:
         """As plain types, for JSON."""
-        todo = [work.scene.id for work in self.works if not work.done]
+        todo = [work.scene.id for work in self.todo]
         return {"scenes": todo, "tiles": self.tiles, "done": len(self.works) - len(todo)}
 
 
@@ -143,23 +148,22 @@ def build_index(
             stays.
 
     Raises:
-        InputError, CatalogError: before any work starts.
+        InputError, CatalogError, EncoderMismatchError: before any work starts.
         TileIndexError, StorageError: in the middle; scenes done so far stay, and a build with
             the same arguments goes on with the rest. A scene whose pixels cannot be read is no
             error: see `Report.failed`.
     """
+    index.require(encoder)
     report = Report()
     with report.timed("catalog"):
         plan = plan_build(
             index, area, start, end,
             catalog=catalog, max_cloud=max_cloud, choose=choose, region=region,
         )  # fmt: skip
-    if pixels is None and index.folder is not None:
-        pixels = PixelArchive(index.folder / "pixels")
+    pixels = pixels or PixelArchive.beside(index.folder)
     report.skipped = [work.scene.id for work in plan.works if work.done]
-    todo = [work for work in plan.works if not work.done]
-    meter = Meter(plan.tiles, len(todo), progress)
-    for work in todo:
+    meter = Meter(plan.tiles, len(plan.todo), progress)
+    for work in plan.todo:
         try:
             _build_scene(work, index, encoder, pixels, region, report, meter)
             report.scenes.append(work.scene.id)

@@ -51,6 +51,11 @@ class PixelArchive:
         """Use a folder; it is made by the first writer."""
         self.folder = folder
 
+    @classmethod
+    def beside(cls, index_folder: Path | None) -> PixelArchive | None:
+        """The archive that belongs to an index in a folder; None for an index by URL."""
+        return None if index_folder is None else cls(index_folder / "pixels")
+
     @contextmanager
     def writer(self, scene: Scene, window: Window) -> Iterator[PixelWriter]:
         """Keep a window's pixels; they can be read once the block has ended without an error.

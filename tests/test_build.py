@@ -17,7 +17,7 @@ from keenkite import build
 from keenkite.area import Area
 from keenkite.build import build_index, plan_build
 from keenkite.catalog import open_catalog
-from keenkite.errors import CatalogError, InputError, StorageError
+from keenkite.errors import CatalogError, EncoderMismatchError, InputError, StorageError
 from keenkite.index import Filters, TileIndex
 from keenkite.pixels import PixelArchive
 from keenkite.progress import Progress, Report
@@ -300,6 +300,18 @@ def test_bad_input_is_refused_before_any_work(
     with TileIndex.open(tmp_path, encoder=ENCODER) as index:
         with pytest.raises(error, match=says):
             build_index(index, ENCODER, **(wanted | change))  # type: ignore[arg-type]
+        assert index.count() == 0
+
+
+def test_an_encoder_that_is_not_the_index_s_is_refused_before_any_work(
+    made: Made, tmp_path: Path
+) -> None:
+    class Other(FakeEncoder):
+        name = "another"
+
+    with TileIndex.open(tmp_path, encoder=ENCODER) as index:
+        with pytest.raises(EncoderMismatchError, match="another"):
+            build_index(index, Other(), made.area, *DAYS, catalog=open_catalog(str(made.scenes)))
         assert index.count() == 0
 
 

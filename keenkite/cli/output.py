@@ -49,7 +49,7 @@ class ProgressLine:
 
 def plan_text(plan: Plan) -> str:
     """What a build would do."""
-    todo = [work for work in plan.works if not work.done]
+    todo = plan.todo
     lines = [
         f"{len(todo)} scenes to do, {plan.tiles:,} tiles; {len(plan.works) - len(todo)} scenes done"
     ]

@@ -102,7 +102,7 @@ def heatmap(arguments: argparse.Namespace) -> int:
             encoder,
             arguments.tile,
             arguments.text,
-            archive=PixelArchive(index.folder / "pixels") if index.folder else None,
+            archive=PixelArchive.beside(index.folder),
             catalog=catalog,
         )
     view.save(arguments.out)
@@ -186,9 +186,10 @@ def _load(arguments: argparse.Namespace, model: str) -> Encoder:
 
 
 def _archive(index: TileIndex) -> PixelArchive:
-    if index.folder is None:
+    archive = PixelArchive.beside(index.folder)
+    if archive is None:
         raise InputError("A contact sheet needs the pixels kept beside an index in a folder.")
-    return PixelArchive(index.folder / "pixels")
+    return archive
 
 
 def _area(arguments: argparse.Namespace) -> Area | None:

@@ -91,11 +91,6 @@ class Hold:
         self._folder = folder
         self._lock: FileLock | None = None
 
-    @property
-    def held(self) -> bool:
-        """Whether this process has it."""
-        return self._lock is not None
-
     def acquire(self, purpose: str, wait: float) -> None:
         """Wait in line for the hold.
 

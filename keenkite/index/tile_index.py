@@ -18,9 +18,9 @@ from keenkite.index.filters import Filters
 from keenkite.index.points import checked_points, checked_query, point_id, tile_of
 from keenkite.index.region import FIELDS, Region, summarise
 from keenkite.index.statistics import Statistics
-from keenkite.tiling import Tile
+from keenkite.tiling import Lattice, Tile
 
-GRID = (224, 112)
+GRID = (Lattice.size, Lattice.stride)
 """Side of a tile and step between tiles, pixels."""
 
 WAIT = 30.0
@@ -133,6 +133,16 @@ class TileIndex:
     def grid(self) -> tuple[int, int]:
         """Side of a tile, and step between tiles, in pixels."""
         return self._meta.size, self._meta.stride
+
+    def require(self, encoder: Named) -> None:
+        """Refuse an encoder whose vectors cannot be compared with those of this index.
+
+        Raises:
+            EncoderMismatchError: the index was made with another one.
+        """
+        wants = replace(self._meta, encoder=encoder.name, dim=encoder.dim)
+        if wants != self._meta:
+            raise _mismatch(self.location, self._meta, wants)
 
     def upsert(self, tiles: Sequence[Tile], vectors: ArrayLike) -> None:
         """Write tiles; one of the same id is replaced. A kill afterwards loses none of them.

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from keenkite import utm
+from keenkite.encoder import TILE
 from keenkite.errors import InputError
 from keenkite.retrieval.scoring import BACKGROUND, concept_and_rivals
 from keenkite.scene import PIXEL
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from keenkite.encoder import Encoder
     from keenkite.tiling import Tile
 
-TILE = 224
 MAX_TILES = 256
 """In one call: they are all in memory at once, with all their patches."""
 

@@ -23,6 +23,7 @@ from PIL import Image, ImageDraw
 from shapely.geometry import mapping
 from shapely.geometry.polygon import orient
 
+from keenkite.encoder import TILE
 from keenkite.errors import InputError, StorageError
 from keenkite.pictures import drawing
 from keenkite.pictures.drawing import INK, PAPER, QUIET, VACANT, Rgb
@@ -172,7 +173,7 @@ def tile_sheet(
 
 
 def _sheet(cards: Sequence[_Card], title: str, subtitle: str, *, with_heat: bool) -> Image.Image:
-    side = 224
+    side = TILE
     card_width = 2 * side + 4 if with_heat else side
     card_height = side + 46
     fit = (_SHEET_WIDTH - 2 * _MARGIN + _GAP) // (card_width + _GAP)
@@ -198,7 +199,7 @@ def _sheet(cards: Sequence[_Card], title: str, subtitle: str, *, with_heat: bool
 
 
 def _draw_card(page: Image.Image, card: _Card, x: int, y: int, width: int) -> None:
-    side = 224
+    side = TILE
     pen = ImageDraw.Draw(page)
     if card.rgb is None:
         pen.rectangle((x, y, x + width - 1, y + side - 1), fill=VACANT)

@@ -11,7 +11,6 @@ from dataclasses import replace
 import numpy as np
 
 from keenkite.encoder import Encoder
-from keenkite.errors import EncoderMismatchError
 from keenkite.index import Filters, Match, TileIndex
 from keenkite.retrieval.examples import example_tiles
 from keenkite.retrieval.ground import KeptGround
@@ -68,11 +67,7 @@ def search(
         InputError: an example is not in the index, or a text cannot be read.
         TileIndexError: the index cannot be read.
     """
-    if (encoder.name, encoder.dim) != (index.encoder_name, index.dim):
-        raise EncoderMismatchError(
-            f"The index {index.location} holds vectors of {index.encoder_name!r} ({index.dim} "
-            f"numbers), not of {encoder.name!r} ({encoder.dim}). Load {index.encoder_name!r}."
-        )
+    index.require(encoder)
     statistics = index.statistics()
     if statistics.n == 0:
         return _nothing(query, f"the index {index.location} holds no tiles yet; build it first")

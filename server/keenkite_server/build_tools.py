@@ -202,7 +202,7 @@ class BuildTools:
     def _summary(self, plan: "Plan") -> BuildOut:
         from .builder import BYTES_PER_TILE
 
-        todo = sum(not work.done for work in plan.works)
+        todo = len(plan.todo)
         remote = self._workspace.settings.catalog.lower().startswith(("http://", "https://"))
         return BuildOut(
             dry_run=True,

@@ -105,8 +105,7 @@ class Builder:
                     f"{len(recent)} builds were started within the last hour, and {limit} are "
                     "allowed here. Wait, or ask for one larger area instead of several."
                 )
-            scenes = sum(not work.done for work in plan.works)
-            job = self.store.create(request, tiles=plan.tiles, scenes=scenes)
+            job = self.store.create(request, tiles=plan.tiles, scenes=len(plan.todo))
         self._enqueue(job)
         return job
 
