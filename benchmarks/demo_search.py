@@ -25,7 +25,7 @@ from keenkite.demo.tour import index_world
 from keenkite.demo.world import World, draw_world
 from keenkite.encoder import ClipEncoder, Encoder
 from keenkite.index import TileIndex
-from keenkite.retrieval.ground import positions
+from keenkite.ground import positions
 from keenkite.retrieval.search import Near, Query, search
 from keenkite.tiling import Tile
 

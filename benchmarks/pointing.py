@@ -24,10 +24,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from keenkite.demo.samples import to_rgb
+from keenkite.demo.training.samples import to_rgb
 from keenkite.demo.world import World, draw_world
 from keenkite.encoder import ClipEncoder, Encoder
-from keenkite.pictures.heatmap import TILE, Heatmap, heatmaps
+from keenkite.retrieval.heatmap import TILE, Heatmap, heatmaps
 
 CONCEPTS = ("airport", "golf course", "reservoir", "solar farm", "harbour")
 SEEDS = (301, 302, 303)

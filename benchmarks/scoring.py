@@ -23,9 +23,9 @@ from scipy.ndimage import maximum_filter
 
 from keenkite import utm
 from keenkite.index import TileIndex
-from keenkite.retrieval.evaluate import auc, average_precision
+from keenkite.evaluation.evaluate import auc, average_precision
 from keenkite.retrieval.search import Near, Query, search
-from keenkite.retrieval.vector_table import VectorTable
+from keenkite.evaluation.vector_table import VectorTable
 from keenkite.tiling import Tile
 
 SIDE = 32

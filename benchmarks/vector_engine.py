@@ -159,7 +159,7 @@ def open_folder(folder: Path) -> Ask:
 def open_local(folder: Path) -> Ask:
     from qdrant_client import QdrantClient
 
-    from keenkite.index.remote_filters import client_filter
+    from keenkite.index.server.filters import client_filter
 
     client = QdrantClient(path=str(folder))
     client.count("tiles")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from keenkite.encoder import ClipEncoder as ClipEncoder
     from keenkite.encoder import Encoder as Encoder
     from keenkite.index import TileIndex as TileIndex
-    from keenkite.pictures.heatmap import heatmap as heatmap
+    from keenkite.retrieval.heatmap import heatmap as heatmap
     from keenkite.retrieval.near import Near as Near
     from keenkite.retrieval.query import Query as Query
     from keenkite.retrieval.search import search as search

@@ -14,16 +14,16 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-PIXEL = 10.0
-"""Metres: the side of every pixel once a scene is read, whatever its files hold."""
-
+from keenkite.sensors import Sensor
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One Sentinel-2 L2A acquisition of one grid tile, and where its pixels are."""
+    """One acquisition of one grid tile, and where its pixels are."""
 
     id: str
     """Of the STAC item."""
+    sensor: Sensor
+    """What kind of imagery it is."""
     collection: str
     """Of the STAC item."""
     epsg: int
@@ -33,19 +33,20 @@ class Scene:
     north: float
     """Northing of the upper edge of its first pixel, metres."""
     width: int
-    """Columns of 10 m."""
+    """Columns, pixels of the sensor's size."""
     height: int
-    """Rows of 10 m."""
+    """Rows, pixels of the sensor's size."""
     datetime: DateTime
     """When it was taken; has a time zone, UTC."""
     platform: str
-    """"S2A", "S2B", "S2C"."""
+    """"S2A", "S2B", "S2C": letters, digits and underscores."""
     grid_code: str
     """"54SUE": the MGRS grid tile, without a prefix."""
-    cloud: float
-    """Percentage of it that is cloud, 0-100."""
+    cloud: float | None
+    """Fraction of it that is cloud, 0-1; None where that is not known."""
     assets: Mapping[str, str]
-    """"red", "green", "blue", "scl" -> a file or an http(s) URL that can be read now."""
+    """Key of a band or of the classification, such as "red" and "scl" -> a file or an http(s) URL
+    that can be read now."""
     baseline: str | None = None
     """Processing baseline, such as "05.10"; None when the item does not say."""
     boa_offset_applied: bool | None = None
@@ -53,6 +54,11 @@ class Scene:
     outline: shapely.Polygon | shapely.MultiPolygon | None = None
     """Where its pixels hold data, metres in its UTM zone; None when they do all over it, or when
     that is not known."""
+
+    @property
+    def metres(self) -> float:
+        """Side of every pixel once it is read, whatever its files hold."""
+        return self.sensor.metres
 
     @property
     def date(self) -> Date:
@@ -64,8 +70,8 @@ class Scene:
         """Its rectangle in its UTM zone, metres; parts of it may hold no data, see `ground`."""
         return shapely.box(
             self.west,
-            self.north - PIXEL * self.height,
-            self.west + PIXEL * self.width,
+            self.north - self.metres * self.height,
+            self.west + self.metres * self.width,
             self.north,
         )
 
@@ -77,7 +83,7 @@ class Scene:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """A rectangle of a scene's 10 m pixels; may reach beyond the scene, where there is no data."""
+    """A rectangle of a scene's pixels; may reach beyond the scene, where there is no data."""
 
     row: int
     """First row, from the scene's upper edge."""
@@ -96,6 +102,10 @@ class Strip:
     col: int
     """Column of the scene that is column 0 of the arrays."""
     rgb: NDArray[np.uint8]
-    """(rows, cols, 3) red, green, blue: reflectance 0-3000 as 0-255; 0 where there is no data."""
-    scl: NDArray[np.uint8]
-    """(rows, cols) scene classification, 0 where there is no data."""
+    """(rows, cols, 3) red, green, blue: reflectance from 0 to the sensor's brightest as 0-255; 0
+    where there is no data."""
+    classes: NDArray[np.uint8]
+    """(rows, cols) of the scene's classification; its class for nodata where there is none."""
+    bands: NDArray[np.uint16] | None = None
+    """(rows, cols, n) reflectance × 10,000 of the bands that were asked for, in their order; 0
+    where there is no data. None where none were asked for."""

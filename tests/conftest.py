@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def vit_b_32(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint in the format of RemoteCLIP's."""
-    from checkpoints import save_random
+    from tests.support.checkpoints import save_random
 
     folder = tmp_path_factory.mktemp("vit_b_32")
     return save_random("ViT-B-32-quickgelu", folder / "RemoteCLIP-ViT-B-32.pt")
@@ -25,7 +25,7 @@ def vit_b_32(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def vit_l_14(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from checkpoints import save_random
+    from tests.support.checkpoints import save_random
 
     folder = tmp_path_factory.mktemp("vit_l_14")
     return save_random("ViT-L-14-quickgelu", folder / "RemoteCLIP-ViT-L-14.pt")
@@ -48,7 +48,7 @@ def remoteclip_l_14(vit_l_14: Path) -> ClipEncoder:
 @pytest.fixture(scope="session")
 def small_clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two narrow layers in each tower, under the name small-ViT-B-32."""
-    from checkpoints import register, save_random
+    from tests.support.checkpoints import register, save_random
 
     folder = tmp_path_factory.mktemp("small")
     name = register(
@@ -72,6 +72,6 @@ def small_clip(small_clip_file: Path) -> ClipEncoder:
 @pytest.fixture(scope="session")
 def small_clip_theirs(small_clip_file: Path) -> Any:
     """open_clip's own model of the same file."""
-    from checkpoints import open_clip_model
+    from tests.support.checkpoints import open_clip_model
 
     return open_clip_model("small-ViT-B-32", small_clip_file)

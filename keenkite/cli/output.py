@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from keenkite.build import Plan
-    from keenkite.progress import Progress, Report
+    from keenkite.build.progress import Progress, Report
     from keenkite.retrieval.search import Result
 
 

@@ -149,7 +149,7 @@ def info(arguments: argparse.Namespace) -> int:
 
 def eval(arguments: argparse.Namespace) -> int:  # noqa: A001  (the verb's own name)
     """Measure a model on labelled images."""
-    from keenkite.retrieval.evaluate import evaluate
+    from keenkite.evaluation.evaluate import evaluate
 
     encoder = None
     if arguments.source.suffix != ".npz":

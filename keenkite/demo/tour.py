@@ -23,7 +23,7 @@ from keenkite.errors import InputError
 from keenkite.index import TileIndex
 from keenkite.pictures.show import answer_sheet
 from keenkite.pixels import PixelArchive
-from keenkite.progress import Progress, Report
+from keenkite.build.progress import Progress, Report
 from keenkite.retrieval.search import Near, Query, Result, search
 from keenkite.scene import PIXEL
 from keenkite.tiling import Tile

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import shapely
 
+from keenkite.cloud import cloud_fraction
 from keenkite.errors import InputError
+from keenkite.sensors import COVERS
 
 if TYPE_CHECKING:
     from keenkite.area import Area
-
-COVERS = ("water", "vegetation", "bare", "snow")
-"""The kinds of ground a tile's cover fractions speak of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +29,19 @@ class Filters:
     """First day, UTC, inclusive."""
     end: date | None = None
     """Last day, UTC, inclusive."""
-    max_cloud: float | None = None
-    """Largest cloudy fraction of the tile, 0-1."""
+    max_cloud: float | str | None = None
+    """Largest cloudy fraction of the tile; see `cloud_fraction` for how it may be written. Kept as
+    a fraction 0-1. Below 1 it leaves out tiles whose cloud is not known."""
     cover: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Lowest and highest fraction, 0-1, by kind: "water", "vegetation", "bare", "snow"."""
     regions: tuple[str, ...] = ()
     """Names of regions, any of them."""
     scenes: tuple[str, ...] = ()
-    """Ids of scenes, any of them."""
+    """Ids of scenes, any of them; a tile is of each scene that it has pixels of."""
+    spans: tuple[float, ...] = ()
+    """Widths of tiles, metres, any of them."""
+    cells: tuple[str, ...] = ()
+    """Squares of ground, any of them, of whatever date; see `Tile.cell`."""
     tile_ids: tuple[str, ...] = ()
     """Ids of tiles, any of them."""
 
@@ -52,11 +56,9 @@ class Filters:
             raise InputError(
                 f"Filters.start {self.start} is after Filters.end {self.end}; swap them."
             )
-        if self.max_cloud is not None and not 0 <= self.max_cloud <= 1:
-            raise InputError(
-                f"Filters.max_cloud is a fraction from 0 to 1, not {self.max_cloud}; "
-                "divide percent by 100."
-            )
+        if self.max_cloud is not None:
+            cloud = cloud_fraction(self.max_cloud, "Filters.max_cloud")
+            object.__setattr__(self, "max_cloud", cloud)
         for kind, limits in self.cover.items():
             if kind not in COVERS:
                 raise InputError(f"Filters.cover knows {', '.join(COVERS)}, not {kind!r}.")
@@ -65,7 +67,7 @@ class Filters:
                     f"Filters.cover[{kind!r}] is (lowest, highest) with 0 <= lowest <= highest "
                     f"<= 1, not {limits!r}."
                 )
-        for name in ("regions", "scenes", "tile_ids"):
+        for name in ("regions", "scenes", "cells", "tile_ids"):
             if isinstance(getattr(self, name), str):
                 raise InputError(
                     f"Filters.{name} is a tuple of names, not one name; "

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from keenkite.errors import EncoderMismatchError, InputError
 from keenkite.index.backend import Backend, Found, Meta, Progress
-from keenkite.index.edge import EdgeBackend
+from keenkite.index.embedded.backend import EdgeBackend
 from keenkite.index.filters import Filters
 from keenkite.index.points import checked_points, checked_query, point_id, tile_of
 from keenkite.index.region import FIELDS, Region, summarise
@@ -105,7 +105,7 @@ class TileIndex:
         folder = None
         if isinstance(location, str) and location.startswith(("http://", "https://")):
             # Here, since the client of the server takes longer to import than all the rest.
-            from keenkite.index.remote import RemoteBackend
+            from keenkite.index.server.backend import RemoteBackend
 
             backend = RemoteBackend.open(location, meta, api_key=api_key, timeout=wait)
         else:

@@ -30,7 +30,7 @@ from keenkite.pictures.drawing import INK, PAPER, QUIET, VACANT, Rgb
 from keenkite.scene import PIXEL
 
 if TYPE_CHECKING:
-    from keenkite.pictures.heatmap import Heatmap
+    from keenkite.retrieval.heatmap import Heatmap
     from keenkite.retrieval.search import Result
     from keenkite.tiling import Tile
 

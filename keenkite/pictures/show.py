@@ -19,7 +19,7 @@ from keenkite.catalog import Catalog
 from keenkite.encoder import Encoder
 from keenkite.errors import CatalogError, InputError, SceneError, StorageError
 from keenkite.index import TileIndex
-from keenkite.pictures.heatmap import Heatmap, heatmap, heatmaps
+from keenkite.retrieval.heatmap import Heatmap, heatmap, heatmaps
 from keenkite.pictures.sheets import contact_sheet, overlay, write_geotiff
 from keenkite.pixels import PixelArchive
 from keenkite.reader import read_strips

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from keenkite.area import Area
 from keenkite.errors import InputError
 from keenkite.index import Filters, TileIndex
-from keenkite.retrieval.ground import distance_km
+from keenkite.ground import distance_km
 from keenkite.retrieval.query import Example
 from keenkite.tiling import Tile
 

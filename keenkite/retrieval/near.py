@@ -21,7 +21,7 @@ from shapely.geometry.polygon import orient
 from keenkite.area import Area
 from keenkite.errors import InputError
 from keenkite.index import Filters, Match, TileIndex
-from keenkite.retrieval.ground import apart, distance_km, positions
+from keenkite.ground import apart, distance_km, positions
 from keenkite.retrieval.scoring import Floats, Vectors, Wanted, confidence, judge
 from keenkite.tiling import Tile
 

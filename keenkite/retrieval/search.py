@@ -13,7 +13,7 @@ import numpy as np
 from keenkite.encoder import Encoder
 from keenkite.index import Filters, Match, TileIndex
 from keenkite.retrieval.examples import example_tiles
-from keenkite.retrieval.ground import KeptGround
+from keenkite.ground import KeptGround
 from keenkite.retrieval.near import BOUND, Reached, Surroundings, common, vectors_of
 from keenkite.retrieval.near import Near as Near
 from keenkite.retrieval.query import Query as Query

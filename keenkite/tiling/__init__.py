@@ -5,6 +5,17 @@ Pure: arrays in, tiles and arrays out; nothing is read or written.
 
 from keenkite.tiling.cutter import TileCutter
 from keenkite.tiling.lattice import Lattice
-from keenkite.tiling.tile import Tile
+from keenkite.tiling.resample import resample
+from keenkite.tiling.tile import FRACTIONS, TILE, Place, Tile, parse_cell, places
 
-__all__ = ["Lattice", "Tile", "TileCutter"]
+__all__ = [
+    "FRACTIONS",
+    "TILE",
+    "Lattice",
+    "Place",
+    "Tile",
+    "TileCutter",
+    "parse_cell",
+    "places",
+    "resample",
+]

@@ -4,19 +4,35 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keenkite import utm
 from keenkite.errors import InputError
-from keenkite.scene import PIXEL, Scene, Strip
+from keenkite.scene import Scene, Strip, Window
+from keenkite.tiling.kinds import KindCounter
 from keenkite.tiling.lattice import Lattice
-from keenkite.tiling.scl import KINDS, KindCounter
-from keenkite.tiling.tile import Tile
+from keenkite.tiling.resample import resample
+from keenkite.tiling.tile import Place, Tile, squares
 
 BATCH = 128
 """Tiles cut at a time: 19 MB of pixels at 224 px."""
+
+MAX_NODATA, MAX_CLOUD = 0.10, 0.40
+"""A tile with a larger fraction of nodata, or of cloud in what is left, is dropped."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cut:
+    """Some tiles of a scene, and what encoders are shown of them."""
+
+    tiles: list[Tile]
+    """n of them, 1 to 128."""
+    rgb: NDArray[np.uint8]
+    """(n, 224, 224, 3), contiguous."""
+    bands: NDArray[np.uint16] | None
+    """(n, 224, 224, bands) reflectance × 10,000, where the strips have it."""
 
 
 class TileCutter:
@@ -31,9 +47,9 @@ class TileCutter:
         cells: NDArray[np.int64],
         lattice: Lattice,
         *,
-        region: str,
-        max_nodata: float = 0.10,
-        max_cloud: float = 0.40,
+        regions: tuple[str, ...],
+        max_nodata: float = MAX_NODATA,
+        max_cloud: float = MAX_CLOUD,
     ) -> None:
         """Get ready for a scene.
 
@@ -41,7 +57,7 @@ class TileCutter:
             scene: What the strips are of.
             cells: (n, 2) (column, row) of the tiles to cut; see `Lattice.cells`.
             lattice: What the cells are of.
-            region: A name that the tiles get.
+            regions: Names that the tiles get.
             max_nodata: A tile with a larger fraction of nodata is dropped, 0-1.
             max_cloud: A tile with a larger fraction of cloud in what is left is dropped, 0-1.
 
@@ -53,42 +69,48 @@ class TileCutter:
             if not 0 <= value <= 1:
                 raise InputError(f"{name} is a fraction from 0 to 1, not {value}")
         self.dropped = Counter()
-        self._scene, self._lattice, self._region = scene, lattice, region
+        self.lost: dict[str, list[tuple[int, int]]] = {"nodata": [], "cloud": []}
+        """Reason -> (column, row) of the tiles counted in `dropped`."""
+        self._scene, self._lattice, self._regions = scene, lattice, regions
         self._max_nodata, self._max_cloud = max_nodata, max_cloud
         self._window = window = lattice.window(cells, scene)
+        self._side = lattice.pixels(scene)
         self._cells = cells[np.lexsort((cells[:, 0], -cells[:, 1]))]
         top, left = lattice.upper_left(self._cells, scene)
         self._top, self._left = top, left - window.col
-        self._places = _places(scene.epsg, self._cells, lattice)
+        corners = self._cells * [lattice.pitch, lattice.pitch]
+        sides = np.full(len(cells), lattice.span, dtype=np.float64)
+        self._places = squares(scene.epsg, np.column_stack([corners, sides]))
         self._done = 0
         self._row = window.row
-        self._tail = np.empty((0, window.cols, 3), dtype=np.uint8)
-        edges = np.concatenate([top, top + lattice.size]).tolist()
-        self._counter = KindCounter(edges, window.cols, first_row=window.row)
+        self._tail: _Rows = _Rows.none(window)
+        edges = np.concatenate([top, top + self._side]).tolist()
+        assert scene.sensor.classes is not None, "the reader makes one where there is none"
+        self._counter = KindCounter(
+            scene.sensor.classes, edges, window.cols, first_row=window.row
+        )
 
     @property
     def left(self) -> int:
         """Tiles not cut and not dropped yet: 0 once the strips have reached the window's end."""
         return len(self._cells) - self._done
 
-    def cut(self, strip: Strip) -> Iterator[tuple[list[Tile], NDArray[np.uint8]]]:
+    def cut(self, strip: Strip) -> Iterator[Cut]:
         """The tiles that a strip completes, in batches, row of tiles by row of tiles.
 
         Args:
             strip: Goes on where the last one ended; the first begins at the window's first row.
-                It holds all columns of the window, and may have more rows and columns.
-
-        Yields:
-            n tiles, 1 to 128, and their pixels: uint8 (n, size, size, 3), contiguous.
+                It holds all columns of the window, and may have more rows and columns. One that
+                ends before this cutter's window begins, or begins after its end, gives nothing.
 
         Raises:
             InputError: rows were left out, or columns are missing.
         """
-        rgb, scl = self._next_rows(strip)
-        self._counter.add(scl)
+        rows, classes = self._next_rows(strip)
+        self._counter.add(classes)
         at, tail = self._row, self._tail
-        self._row += len(rgb)
-        bottoms = self._top + self._lattice.size
+        self._row += len(rows.rgb)
+        bottoms = self._top + self._side
         done = range(self._done, int(np.searchsorted(bottoms, self._row, side="right")))
         kept, fractions = self._judge(done)
         self._done = done.stop
@@ -96,15 +118,15 @@ class TileCutter:
             first = int(self._top[self._done])  # the first row that is needed again
             self._counter.forget(first)
             # A copy, so that the strip itself can go.
-            self._tail = np.concatenate(
-                [tail[max(first - (at - len(tail)), 0) :], rgb[max(first - at, 0) :]]
-            )
-        return self._batches(kept, fractions, tail, rgb, at)
+            self._tail = tail.after(first - (at - len(tail.rgb))).joined(rows.after(first - at))
+        return self._batches(kept, fractions, tail, rows, at)
 
-    def _next_rows(self, strip: Strip) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """RGB and SCL of the rows of a strip not seen yet, in the columns of the window."""
-        rows, cols = strip.scl.shape
+    def _next_rows(self, strip: Strip) -> tuple[_Rows, NDArray[np.uint8]]:
+        """The rows of a strip not seen yet, in the columns of the window."""
+        rows, cols = strip.classes.shape
         rows_left = self._window.row + self._window.rows - self._row
+        if strip.row + rows <= self._window.row:  # above a window that begins further down
+            rows_left = 0
         skip = self._row - strip.row if rows_left else rows
         left = self._window.col - strip.col
         if skip < 0 or left < 0 or left + self._window.cols > cols:
@@ -114,22 +136,27 @@ class TileCutter:
                 f"{self._window} comes next"
             )
         inside = np.s_[skip : skip + rows_left, left : left + self._window.cols]
-        return strip.rgb[inside], strip.scl[inside]
+        bands = None if strip.bands is None else strip.bands[inside]
+        return _Rows(rgb=strip.rgb[inside], bands=bands), strip.classes[inside]
 
     def _judge(self, done: range) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Which of some complete tiles to keep, (n,), and the fractions of each, (n, 6)."""
-        size = self._lattice.size
-        counts = np.empty((len(done), len(KINDS)), dtype=np.int64)
+        """Which of some complete tiles to keep, (n,), and the fractions of each, (n, kinds)."""
+        side, kinds = self._side, self._counter.kinds
+        counts = np.empty((len(done), len(kinds)), dtype=np.int64)
         tops, begins = np.unique(self._top[done.start : done.stop], return_index=True)
         ends = np.append(begins, len(done))[1:]
         for top, begin, end in zip(tops.tolist(), begins, ends, strict=True):
             left = self._left[done.start + begin : done.start + end]
-            counts[begin:end] = self._counter.count(top, top + size, left, left + size).T
+            counts[begin:end] = self._counter.count(top, top + side, left, left + side).T
         valid = counts[:, :1]
-        fractions = np.hstack([valid / size**2, counts[:, 1:] / np.maximum(valid, 1)])
+        fractions = np.hstack([valid / side**2, counts[:, 1:] / np.maximum(valid, 1)])
         empty = fractions[:, 0] < 1 - self._max_nodata
-        cloudy = ~empty & (fractions[:, 1] > self._max_cloud)
-        self.dropped.update(nodata=int(empty.sum()), cloud=int(cloudy.sum()))
+        cloudy = np.zeros_like(empty)
+        if "cloud" in kinds:
+            cloudy = ~empty & (fractions[:, kinds.index("cloud")] > self._max_cloud)
+        for why, lost in (("nodata", empty), ("cloud", cloudy)):
+            self.dropped[why] += int(lost.sum())
+            self.lost[why] += map(tuple, self._cells[done.start : done.stop][lost].tolist())
         kept = np.flatnonzero(~empty & ~cloudy)
         return kept + done.start, fractions[kept]
 
@@ -137,46 +164,39 @@ class TileCutter:
         self,
         kept: NDArray[np.int64],
         fractions: NDArray[np.float64],
-        tail: NDArray[np.uint8],
-        rgb: NDArray[np.uint8],
+        tail: _Rows,
+        rows: _Rows,
         at: int,
-    ) -> Iterator[tuple[list[Tile], NDArray[np.uint8]]]:
-        """Tiles whose pixels are in `rgb`, which begins at row `at`, and in `tail` before it."""
-        size = self._lattice.size
+    ) -> Iterator[Cut]:
+        """Tiles whose pixels are in `rows`, which begin at row `at`, and in `tail` before it."""
         for begin in range(0, len(kept), BATCH):
             batch = slice(begin, begin + BATCH)
             numbers = kept[batch]
-            pixels = np.empty((len(numbers), size, size, 3), dtype=np.uint8)
-            places = zip(
-                (self._top[numbers] - at).tolist(), self._left[numbers].tolist(), strict=True
+            top, left = (self._top[numbers] - at).tolist(), self._left[numbers].tolist()
+            bands = None
+            if rows.bands is not None and tail.bands is not None:
+                bands = resample(_squares(tail.bands, rows.bands, top, left, self._side))
+            yield Cut(
+                tiles=self._tiles(numbers, fractions[batch]),
+                rgb=resample(_squares(tail.rgb, rows.rgb, top, left, self._side)),  # type: ignore[arg-type]
+                bands=bands,  # type: ignore[arg-type]
             )
-            for tile, (top, left) in zip(pixels, places, strict=True):
-                before = max(-top, 0)
-                if before:
-                    begin_in_tail = len(tail) + top
-                    tile[:before] = tail[begin_in_tail : begin_in_tail + size, left : left + size]
-                tile[before:] = rgb[max(top, 0) : top + size, left : left + size]
-            yield self._tiles(numbers, fractions[batch]), pixels
 
     def _tiles(self, numbers: NDArray[np.int64], fractions: NDArray[np.float64]) -> list[Tile]:
-        scene, lattice = self._scene, self._lattice
+        scene, kinds = self._scene, self._counter.kinds
         return [
             Tile(
                 epsg=scene.epsg,
+                span=self._lattice.span,
                 column=column,
                 row=row,
-                size=lattice.size,
-                stride=lattice.stride,
                 datetime=scene.datetime,
                 platform=scene.platform,
-                scene_id=scene.id,
                 collection=scene.collection,
-                region=self._region,
-                lon=lon,
-                lat=lat,
-                bounds=(west, south, east, north),
-                **dict(zip(KINDS, of_tile, strict=True)),
-            )
+                scene_ids=(scene.id,),
+                regions=self._regions,
+                **dict(zip(kinds, of_tile, strict=True)),
+            ).placed(Place(lon, lat, (west, south, east, north)))
             for (column, row), (lon, lat, west, south, east, north), of_tile in zip(
                 self._cells[numbers].tolist(),
                 self._places[numbers].tolist(),
@@ -186,25 +206,49 @@ class TileCutter:
         ]
 
 
-def _places(epsg: int, cells: NDArray[np.int64], lattice: Lattice) -> NDArray[np.float64]:
-    """(n, 6) longitude and latitude of the centre of each tile, then its bounds; degrees."""
-    side = lattice.size * PIXEL
-    west, north = (cells * (lattice.stride * PIXEL)).T
-    # Columns: the centre, then the four corners.
-    x = west[:, None] + side * np.array([0.5, 0, 1, 1, 0])
-    y = north[:, None] - side * np.array([0.5, 0, 0, 1, 1])
-    lon, lat = utm.unproject(epsg, x, y)
-    # Round the centre without a jump at ±180, and back once west and east are known.
-    lon[:, 1:] += 360 * np.round((lon[:, :1] - lon[:, 1:]) / 360)
-    edges = np.column_stack([lon[:, 1:].min(axis=1), lon[:, 1:].max(axis=1)])
-    edges -= 360 * np.round(edges / 360)
-    return np.column_stack(
-        [
-            lon[:, 0],
-            lat[:, 0],
-            edges[:, 0],
-            lat[:, 1:].min(axis=1),
-            edges[:, 1],
-            lat[:, 1:].max(axis=1),
-        ]
-    )
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Rows:
+    """Some rows of the window."""
+
+    rgb: NDArray[np.uint8]
+    bands: NDArray[np.uint16] | None
+
+    @classmethod
+    def none(cls, window: Window) -> _Rows:
+        return cls(
+            rgb=np.empty((0, window.cols, 3), np.uint8),
+            bands=np.empty((0, window.cols, 0), np.uint16),
+        )
+
+    def after(self, row: int) -> _Rows:
+        """Those from a row on."""
+        first = max(row, 0)
+        return _Rows(
+            rgb=self.rgb[first:], bands=None if self.bands is None else self.bands[first:]
+        )
+
+    def joined(self, more: _Rows) -> _Rows:
+        """These and then those, copied."""
+        bands = None
+        if self.bands is not None and more.bands is not None:
+            own = self.bands if len(self.bands) else more.bands[:0]
+            bands = np.concatenate([own, more.bands])
+        return _Rows(rgb=np.concatenate([self.rgb, more.rgb]), bands=bands)
+
+
+def _squares(
+    tail: NDArray[np.generic],
+    rows: NDArray[np.generic],
+    tops: list[int],
+    lefts: list[int],
+    side: int,
+) -> NDArray[np.generic]:
+    """(n, side, side, channels) cut at rows and columns; a row below 0 is in the tail."""
+    pixels = np.empty((len(tops), side, side, rows.shape[2]), dtype=rows.dtype)
+    for square, top, left in zip(pixels, tops, lefts, strict=True):
+        before = max(-top, 0)
+        if before:
+            begin = len(tail) + top
+            square[:before] = tail[begin : begin + side, left : left + side]
+        square[before:] = rows[max(top, 0) : top + side, left : left + side]
+    return pixels

@@ -11,39 +11,35 @@ from numpy.typing import NDArray
 
 from keenkite import utm
 from keenkite.errors import InputError, SceneError
-from keenkite.scene import PIXEL, Scene, Window
+from keenkite.scene import Scene, Window
 
 
 @dataclass(frozen=True)
 class Lattice:
-    """Where tiles may lie: corners on multiples of 10 m × stride, in all scenes of a zone alike.
+    """Where tiles of one width lie: corners on multiples of half of it, in all scenes of a zone.
 
-    Scene origins are multiples of 10 m, so every tile lies on the pixels of every scene, and two
-    scenes of the same ground give the same tiles.
+    Two scenes of the same ground so give the same tiles. A wider or narrower lattice by a power of
+    two has its corners on the corners of this one.
     """
 
-    size: int = 224
-    """Side of a tile, pixels of 10 m."""
-    stride: int = 112
-    """From one tile to the next, pixels of 10 m; 1 to `size`."""
+    span: float = 2240
+    """Width of a tile, metres."""
 
     def __post_init__(self) -> None:
-        for name in ("size", "stride"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise InputError(f"{name} is a whole number of pixels, 1 or more, not {value!r}")
-        if self.stride > self.size:
-            raise InputError(
-                f"stride {self.stride} is larger than size {self.size}: "
-                f"ground between the tiles would be lost"
-            )
+        if not (math.isfinite(self.span) and self.span > 0):
+            raise InputError(f"a tile's span is its width in metres, above 0, not {self.span!r}")
+
+    @property
+    def pitch(self) -> float:
+        """From one tile to the next, metres: half a span."""
+        return self.span / 2
 
     def cells(
         self, epsg: int, footprint: shapely.Polygon, area_utm: shapely.Geometry
     ) -> NDArray[np.int64]:
         """The tiles of an area that a scene shows.
 
-        A tile is one of the area's when its middle, the stride × stride square round its centre,
+        A tile is one of the area's when its middle, the square of half a span round its centre,
         meets the area: middles cover the ground once, so a small area has few tiles. It is one of
         the scene's when all of it lies within the footprint: grid tiles overlap by 9.8 km, more
         than a tile, so one that sticks out is whole in the neighbour.
@@ -63,7 +59,7 @@ class Lattice:
         none = np.empty((0, 2), dtype=np.int64)
         if area_utm.is_empty or footprint.is_empty:
             return none
-        pitch, side = self.stride * PIXEL, self.size * PIXEL
+        pitch, side = self.pitch, self.span
         rim = (side - pitch) / 2  # from an edge of a tile to its middle
         west, south, east, north = footprint.bounds
         area_west, area_south, area_east, area_north = area_utm.bounds
@@ -83,6 +79,20 @@ class Lattice:
             found &= shapely.covers(footprint, shapely.box(x, y - side, x + side, y))
         return np.column_stack([column[found], row[found]]).astype(np.int64)
 
+    def pixels(self, scene: Scene) -> int:
+        """Pixels of a scene along the side of a tile.
+
+        Raises:
+            InputError: Tiles of this span do not begin and end between two of them.
+        """
+        half = self.pitch / scene.metres
+        if half != round(half):
+            raise InputError(
+                f"a span of {self.span:g} m is not an even number of pixels of {scene.metres:g} m: "
+                f"take {scene.sensor.span:g} m, or a half or a double of it"
+            )
+        return 2 * round(half)
+
     def window(self, cells: NDArray[np.int64], scene: Scene) -> Window:
         """The pixels of a scene that its tiles need.
 
@@ -92,17 +102,14 @@ class Lattice:
 
         Raises:
             InputError: there are no cells.
-            SceneError: the scene's origin is not a multiple of 10 m, or a tile reaches beyond it.
+            SceneError: the scene's pixels are not on the lattice, or a tile reaches beyond it.
         """
         if not len(cells):
             raise InputError(f"scene {scene.id}: no cells, so no window; leave the scene out")
         top, left = self.upper_left(cells, scene)
-        row, col = int(top.min()), int(left.min())
+        row, col, side = int(top.min()), int(left.min()), self.pixels(scene)
         window = Window(
-            row=row,
-            col=col,
-            rows=int(top.max()) + self.size - row,
-            cols=int(left.max()) + self.size - col,
+            row=row, col=col, rows=int(top.max()) + side - row, cols=int(left.max()) + side - col
         )
         if min(row, col) < 0 or row + window.rows > scene.height or col + window.cols > scene.width:
             raise SceneError(
@@ -117,13 +124,14 @@ class Lattice:
         """(row, col) in the scene of the first pixel of each tile: two arrays of (n,).
 
         Raises:
-            SceneError: the scene's origin is not a multiple of 10 m.
+            SceneError: the scene's pixels are not on the lattice.
         """
-        if scene.west % PIXEL or scene.north % PIXEL:
+        if scene.west % scene.metres or scene.north % scene.metres:
             raise SceneError(
                 f"scene {scene.id}: its origin ({scene.west}, {scene.north}) is not a multiple of "
-                f"10 m, so its pixels are not those of the lattice; resample it first"
+                f"{scene.metres:g} m, so its pixels are not those of the lattice; resample it first"
             )
-        col = cells[:, 0] * self.stride - round(scene.west / PIXEL)
-        row = round(scene.north / PIXEL) - cells[:, 1] * self.stride
+        half = self.pixels(scene) // 2
+        col = cells[:, 0] * half - round(scene.west / scene.metres)
+        row = round(scene.north / scene.metres) - cells[:, 1] * half
         return row, col

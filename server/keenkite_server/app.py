@@ -14,7 +14,7 @@ from .resources import add_resources
 from .search_tools import SearchTools
 from .settings import ServerSettings
 from .tasks import BuildTasks
-from .workspace import Workspace
+from .library import Workspace
 
 
 def make_server(settings: ServerSettings, workspace: Workspace | None = None) -> MCPServer:

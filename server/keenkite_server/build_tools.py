@@ -21,8 +21,8 @@ from keenkite.errors import InputError
 
 from . import arguments as args
 from .answers import BuildOut, JobOut, JobsOut, job_out, job_text, plain
-from .edge import Scrubber, said, strict_tool
-from .workspace import Workspace
+from .boundary import Scrubber, said, strict_tool
+from .library import Workspace
 
 if TYPE_CHECKING:
     from keenkite.build import Plan

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from keenkite.errors import InputError, KeenkiteError
 
-from .edge import Scrubber
+from .boundary import Scrubber
 from .jobs import BuildRequest, Job, JobStore
 
 if TYPE_CHECKING:
     from keenkite.build import Plan
-    from keenkite.progress import Progress, Report
+    from keenkite.build.progress import Progress, Report
 
-    from .workspace import Workspace
+    from .library import Workspace
 
 logger = logging.getLogger(__name__)
 

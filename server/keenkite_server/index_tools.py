@@ -13,8 +13,8 @@ from pydantic import Field
 from . import arguments as args
 from .answers import IndexOut, JobsOut, job_out, job_text, plain, region_out, region_text
 from .build_tools import follow, progress_of
-from .edge import Scrubber, said, strict_tool
-from .workspace import NO_INDEX, Workspace
+from .boundary import Scrubber, said, strict_tool
+from .library import NO_INDEX, Workspace
 
 SHOWN = 30
 """Regions in one answer."""

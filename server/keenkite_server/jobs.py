@@ -23,8 +23,8 @@ from typing import Any, Literal
 
 from keenkite.area import Area
 from keenkite.errors import InputError, StorageError, TileIndexError
-from keenkite.index.folder import write_whole
-from keenkite.index.lock import FileLock
+from keenkite.index.embedded.folder import write_whole
+from keenkite.index.embedded.lock import FileLock
 
 from .arguments import JOB_ID
 

@@ -11,13 +11,13 @@ from mcp_types import CallToolResult, ImageContent, TextContent
 from pydantic import Field
 
 from . import arguments as args
-from .edge import Scrubber, strict_tool
-from .workspace import Workspace
+from .boundary import Scrubber, strict_tool
+from .library import Workspace
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from keenkite.pictures.heatmap import Heatmap
+    from keenkite.retrieval.heatmap import Heatmap
     from keenkite.tiling import Tile
 
 MAX_BYTES = 480_000
@@ -54,7 +54,7 @@ class PictureTools:
         import numpy as np
 
         from keenkite.pictures import overlay, tile_sheet
-        from keenkite.pictures.heatmap import heatmaps
+        from keenkite.retrieval.heatmap import heatmaps
 
         tiles = self._workspace.tiles(tile_ids)
         images = self._workspace.images(tiles)

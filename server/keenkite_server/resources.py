@@ -20,9 +20,9 @@ from mcp_types import (
 from keenkite.errors import InputError, KeenkiteError
 
 from .arguments import TILE_ID
-from .edge import Scrubber
+from .boundary import Scrubber
 from .picture_tools import png
-from .workspace import Workspace
+from .library import Workspace
 
 if TYPE_CHECKING:
     from keenkite.index import Region

@@ -15,8 +15,8 @@ from keenkite.errors import InputError
 
 from . import arguments as args
 from .answers import HitsOut, hit_out, hits_text, plain
-from .edge import Scrubber, said, strict_tool
-from .workspace import Workspace
+from .boundary import Scrubber, said, strict_tool
+from .library import Workspace
 
 if TYPE_CHECKING:
     from keenkite.index import TileIndex

@@ -21,7 +21,7 @@ from keenkite.errors import InputError
 
 from .answers import BuildOut, job_out
 from .build_tools import AS_TASK, build_answer
-from .workspace import Workspace
+from .library import Workspace
 
 MODERN = frozenset({"2026-07-28"})
 POLL_MS = 2000

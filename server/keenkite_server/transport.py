@@ -14,7 +14,7 @@ from keenkite.errors import KeenkiteError
 
 from .app import make_server
 from .settings import LOOPBACK, ServerSettings
-from .workspace import Workspace
+from .library import Workspace
 
 logger = logging.getLogger(__name__)
 

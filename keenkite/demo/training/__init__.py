@@ -1,0 +1,1 @@
+"""How keenkite-tiny was trained. Not part of the installed package."""

@@ -1,0 +1,328 @@
+"""Train keenkite-tiny, the embedded model: ``python -m keenkite.demo.training.train --eurosat FOLDER``.
+
+What it learns from: tiles of drawn worlds (seeds from TRAINING_SEEDS, which no shipped or tested
+world uses) and mosaics of real EuroSAT chips. The loss is a sigmoid for every pair of picture and
+phrase (as in SigLIP), once for the whole tile and once for each 16 px patch through the ClearCLIP
+path of the last block, so that the heatmaps are trained and not only a by-product.
+
+Two cycles, each on worlds of its own: first windows of 112 px (a quarter of the patches, so five
+times as many a second), then tiles of 224 px as the model will see them; then such tiles again,
+from the average of the first cycle's weights. A fixed seed and fixed steps: two runs on the same
+machine and the same versions differ only by the rounding of threads. A run that was stopped goes
+on from what it left in its folder.
+"""
+
+import argparse
+import itertools
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+
+from keenkite.demo.training.eurosat import Chips, load_chips
+from keenkite.demo.training.samples import Batch, Source, batches, chip_sample, world_sample
+from keenkite.demo.training.vocabulary import PHRASES, TEMPLATES
+from keenkite.demo.world import World, draw_world
+from keenkite.encoder import encode_tokens
+from keenkite.encoder.clearclip import last_block
+
+CONFIG: dict[str, Any] = {
+    "embed_dim": 128,
+    "vision_cfg": {
+        "image_size": 224, "layers": 6, "width": 128, "head_width": 32, "patch_size": 16,
+    },
+    "text_cfg": {
+        "context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2,
+    },
+}  # fmt: skip
+"""open_clip's own form of a model; kept small so that it fits into the package."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A stretch of training."""
+
+    size: int
+    """Side of the windows, px."""
+    count: int
+    """Windows in a batch."""
+    steps: int
+    rate: float
+    """Learning rate; the phases of a cycle share one fade to zero."""
+
+
+TRAINING_SEEDS = range(1_000_000, 1_001_000)
+"""No world that is shipped, tested or measured has one of these."""
+
+CYCLES = (
+    (
+        Phase(size=112, count=64, steps=1500, rate=1.5e-3),
+        Phase(size=224, count=32, steps=600, rate=2e-3),
+    ),
+    (Phase(size=224, count=32, steps=900, rate=1e-3),),
+)
+
+MODEL_FOLDER = Path(__file__).parent / "model"
+GRID = 14
+"""Patches along one side of a 224 px tile."""
+
+
+def forward(
+    visual: open_clip.transformer.VisionTransformer, images: torch.Tensor, corner: tuple[int, int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both outputs of the image tower for a window of a tile.
+
+    Args:
+        visual: The image tower.
+        images: (n, 3, h, w), normalised; h and w multiples of 16, at most 224.
+        corner: (row, column) of the window in the tile's grid of patches: which position
+            embeddings it gets.
+
+    Returns:
+        Unit vectors (n, dim) of the windows, and (n, h/16 · w/16, dim) of their patches.
+    """
+    x = visual.conv1(images)
+    rows, columns = x.shape[2:]
+    row, column = corner
+    place = visual.positional_embedding
+    grid = place[1:].unflatten(0, (GRID, GRID))[row : row + rows, column : column + columns]
+    x = x.flatten(2).transpose(1, 2) + grid.flatten(0, 1)
+    head = (visual.class_embedding + place[0]).expand(len(x), 1, -1)
+    x = visual.ln_pre(torch.cat([head, x], dim=1))
+    *blocks, last = visual.transformer.resblocks
+    for block in blocks:
+        x = block(x)
+    whole = visual.ln_post(last(x)[:, 0]) @ visual.proj
+    patches = visual.ln_post(last_block(last, x)[:, 1:]) @ visual.proj
+    return F.normalize(whole, dim=-1), F.normalize(patches, dim=-1)
+
+
+def say(rng: np.random.Generator) -> list[str]:
+    """One way to say each label, bare or in a template, in the order of LABELS."""
+    said = [str(rng.choice(ways)) for ways in PHRASES.values()]
+    return [
+        str(rng.choice(TEMPLATES)).format(text) if rng.random() < 0.7 else text for text in said
+    ]
+
+
+def pair_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Sigmoid loss of each pair of picture and label, over pairs that are 1 or 0 (-1: unknown).
+
+    Present and absent weigh the same, however rare the thing is.
+    """
+    raw = F.softplus(torch.where(labels == 1, -logits, logits))
+    there, absent = labels == 1, labels == 0
+    return raw[there].mean() + raw[absent].mean()
+
+
+def choice_loss(logits: torch.Tensor, labels: torch.Tensor, dim: int) -> torch.Tensor:
+    """Contrastive loss with several right answers along ``dim``: any of them against the rest."""
+    logits, labels = logits.movedim(dim, -1), labels.movedim(dim, -1)
+    some = (labels == 1).any(-1)
+    logits, labels = logits[some], labels[some]
+    known = logits.masked_fill(labels == -1, -torch.inf)
+    right = logits.masked_fill(labels != 1, -torch.inf)
+    return (torch.logsumexp(known, -1) - torch.logsumexp(right, -1)).mean()
+
+
+def _fade(done: float) -> float:
+    """Cosine from 1 to 0."""
+    return 0.5 * (1 + math.cos(math.pi * done))
+
+
+def loss_of(
+    model: open_clip.CLIP, batch: Batch, tokens: torch.Tensor, corner: tuple[int, int]
+) -> torch.Tensor:
+    """Tiles and patches against all labels."""
+    texts = F.normalize(encode_tokens(model, tokens), dim=-1)
+    mean, std = (
+        torch.tensor(values).view(1, 3, 1, 1)
+        for values in (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
+    )
+    images = (torch.from_numpy(batch.rgb).permute(0, 3, 1, 2).float() / 255 - mean) / std
+    whole, patches = forward(model.visual, images, corner)
+    scale, bias = model.logit_scale.exp(), model.logit_bias
+    labels = torch.from_numpy(batch.whole)
+    logits = scale * whole @ texts.T + bias
+    loss = (
+        pair_loss(logits, labels)
+        + 0.5 * choice_loss(logits, labels, 1)
+        + 0.5 * choice_loss(logits, labels, 0)
+    )
+    patch_logits = scale * patches @ texts.T + bias
+    patch_labels = torch.from_numpy(batch.patches)
+    return (
+        loss
+        + pair_loss(patch_logits, patch_labels)
+        + 0.5 * choice_loss(patch_logits, patch_labels, 2)
+    )
+
+
+def train(
+    stream: Callable[[Phase, int], Iterator[Batch]],
+    *,
+    seed: int,
+    phases: Sequence[Phase],
+    checkpoint: Path,
+    start: Mapping[str, torch.Tensor] | None = None,
+    save_every: int = 100,
+) -> open_clip.CLIP:
+    """Train for one cycle, or on from the checkpoint of a run that was stopped in it.
+
+    Args:
+        stream: Batches of a phase, given the step of the cycle it begins at.
+        seed: Of the weights, the phrases and the windows' places.
+        phases: In order.
+        start: The weights to start from; random ones by default.
+        checkpoint: Read where it exists, written every `save_every` steps.
+
+    Returns:
+        The moving average of the weights.
+    """
+    torch.manual_seed(seed)
+    model = open_clip.CLIP(**CONFIG, init_logit_scale=math.log(10), init_logit_bias=-2.0).train()
+    if start is not None:
+        model.load_state_dict(start)
+    tokenize = open_clip.get_tokenizer("ViT-B-32")
+    matrices = [p for p in model.parameters() if p.dim() >= 2]
+    others = [p for p in model.parameters() if p.dim() < 2]
+    optimizer = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}],
+        betas=(0.9, 0.98),
+    )
+    average = torch.optim.swa_utils.AveragedModel(
+        model,
+        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995),  # type: ignore[no-untyped-call]
+    )
+    parts = {"model": model, "optimizer": optimizer, "average": average}
+    step = 0
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True)
+        step = saved["step"]
+        for name, part in parts.items():
+            part.load_state_dict(saved[name])
+    total = sum(phase.steps for phase in phases)
+    begin, first_step, phase_begin = time.monotonic(), step, 0
+    for phase in phases:
+        side, left = phase.size // 16, phase_begin + phase.steps - step
+        phase_begin += phase.steps
+        if left <= 0:
+            continue
+        for batch in itertools.islice(stream(phase, step), left):
+            rng = np.random.default_rng([seed, step])
+            for group in optimizer.param_groups:
+                group["lr"] = phase.rate * min(1.0, (step + 1) / 100) * _fade(step / total)
+            row, column = rng.integers(0, GRID - side + 1, 2)
+            loss = loss_of(model, batch, tokenize(say(rng)), (int(row), int(column)))
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            average.update_parameters(model)
+            step += 1
+            if step % 20 == 0:
+                spent = (time.monotonic() - begin) / 60
+                more = spent / (step - first_step) * (total - step)
+                print(
+                    f"step {step} of {total}, loss {loss.item():.3f}, {spent:.1f} minutes, "
+                    f"about {more:.0f} left",
+                    file=sys.stderr,
+                    flush=True,
+                )
+            if step % save_every == 0:
+                saved = {name: part.state_dict() for name, part in parts.items()}
+                torch.save({"step": step} | saved, checkpoint)
+    trained: open_clip.CLIP = average.module
+    return trained.eval()
+
+
+class _Stream(torch.utils.data.IterableDataset[Batch]):
+    """The batches of one phase, made in a worker process beside the training."""
+
+    def __init__(self, sources: Sequence[Source], seed: Sequence[int], phase: Phase) -> None:
+        self._sources, self._seed, self._phase = sources, seed, phase
+
+    def __iter__(self) -> Iterator[Batch]:
+        rng = np.random.default_rng(self._seed)
+        return batches(self._sources, rng, size=self._phase.size, count=self._phase.count)
+
+
+def draw_training_world(number: int) -> World:
+    """A small world with two of every thing; every other one as seen on another date."""
+    world = draw_world(TRAINING_SEEDS[number], size_km=(18, 18), per_concept=2)
+    if number % 2:
+        world = replace(world, reflectance=world.observe(1 + number % 4))
+    return world
+
+
+def export(state: Mapping[str, torch.Tensor], folder: Path) -> None:
+    """Write the weights (FP16) and the configuration that `ClipEncoder` loads."""
+    halves = {name: value.half().contiguous() for name, value in state.items()}
+    del halves["logit_bias"]  # of the loss; a vector does not depend on it
+    save_file(halves, folder / "keenkite-tiny.safetensors")
+    (folder / "keenkite-tiny.json").write_text(json.dumps(CONFIG, indent=2) + "\n")
+
+
+def main() -> None:
+    """Draw, train, write."""
+    parser = argparse.ArgumentParser(prog="python -m keenkite.demo.training.train", description=__doc__)
+    parser.add_argument("--eurosat", type=Path, help="EuroSAT's RGB folder or zip; optional")
+    parser.add_argument("--out", type=Path, default=MODEL_FOLDER)
+    parser.add_argument("--worlds", type=int, default=48)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--scale", type=float, default=1.0, help="fewer or more steps")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    chips = load_chips(arguments.eurosat)[0] if arguments.eurosat else None
+    state: dict[str, torch.Tensor] | None = None
+    for number, cycle in enumerate(CYCLES):
+        done = arguments.out / f"cycle-{number}.safetensors"
+        if not done.exists():
+            stream = _stream(number, arguments.worlds, chips, arguments.seed)
+            phases = [replace(p, steps=max(1, round(p.steps * arguments.scale))) for p in cycle]
+            checkpoint = arguments.out / f"cycle-{number}.pt"
+            model = train(
+                stream, seed=arguments.seed, phases=phases, checkpoint=checkpoint, start=state
+            )
+            save_file(model.state_dict(), done)
+            checkpoint.unlink(missing_ok=True)
+        state = load_file(done)
+    assert state is not None  # there are cycles
+    export(state, arguments.out)
+    for number in range(len(CYCLES)):
+        (arguments.out / f"cycle-{number}.safetensors").unlink()
+
+
+def _stream(
+    cycle: int, count: int, chips: Chips | None, seed: int
+) -> Callable[[Phase, int], Iterator[Batch]]:
+    """The batches of a cycle, from worlds that no other cycle has."""
+    print(f"cycle {cycle + 1} of {len(CYCLES)}: drawing {count} worlds", file=sys.stderr)
+    with ProcessPoolExecutor() as pool:
+        worlds = list(pool.map(draw_training_world, range(cycle * count, (cycle + 1) * count)))
+    sources: list[Source] = [
+        lambda rng, size: world_sample(worlds[rng.integers(len(worlds))], rng, size)
+    ] * 3
+    if chips is not None:
+        sources.append(lambda rng, size: chip_sample(chips, rng, size))
+
+    def stream(phase: Phase, step: int) -> Iterator[Batch]:
+        data = _Stream(sources, [seed, cycle, step], phase)
+        return iter(torch.utils.data.DataLoader(data, batch_size=None, num_workers=1))
+
+    return stream
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""An index in a folder: Qdrant Edge, the engine in this process."""

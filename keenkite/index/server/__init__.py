@@ -1,0 +1,1 @@
+"""An index on a Qdrant server or cluster, by URL."""

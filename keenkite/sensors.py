@@ -1,0 +1,170 @@
+"""Sensors: what must be known of a kind of imagery to read it, scale it, judge it and name it.
+
+One record for each, as `ModelRecord` is for models. The stages take these facts from the scene
+they work on; where a catalogue keeps a band, and under which name, is the catalogue's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from keenkite.errors import InputError
+
+COLOURS = ("red", "green", "blue")
+"""The bands of a picture, in the order of its channels."""
+
+COVERS = ("water", "vegetation", "bare", "snow")
+"""Kinds of ground that a classification may tell apart, besides cloud."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """One band of a sensor."""
+
+    name: str
+    """The sensor's own name for it, which encoders ask by: "B04"."""
+    key: str
+    """What it is called in `Scene.assets`: "red"; a word and no number for the three of a picture."""
+    metres: float
+    """Side of its pixels on the ground."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification:
+    """A file beside the bands that says what each pixel is."""
+
+    key: str
+    """What it is called in `Scene.assets`."""
+    metres: float
+    """Side of its pixels on the ground."""
+    nodata: int
+    """The class of pixels without data."""
+    kinds: Mapping[str, tuple[int, ...]]
+    """"cloud" and kinds of `COVERS` -> classes that are that; kinds it cannot tell are left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OffsetRule:
+    """A constant in the digital numbers of some products, and how to know whether it is there."""
+
+    amount: int
+    """What to take off the digital numbers where it is there."""
+    always: tuple[str, ...]
+    """STAC collections whose products all have it."""
+    from_baseline: float
+    """Processing baseline of the first products that have it."""
+    dark_share: float
+    """More of the valid pixels of `dark_band` below `amount` than this: it is off already."""
+    dark_band: str
+    """Key of a band that is darker than `amount` on nearly all ground."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sensor:
+    """What imagery of one kind is."""
+
+    name: str
+    """What collections and settings call it."""
+    title: str
+    """What people call it."""
+    attribution: str
+    """What pictures and exports must carry, "{year}" in it for the years the data are of."""
+    metres: float
+    """Side of every pixel once a scene is read; coarser files are laid on this grid."""
+    bands: tuple[Band, ...]
+    """All that an encoder may ask for."""
+    brightest: int
+    """Digital number, offset taken off, that becomes 255 in a picture; 0 becomes 0."""
+    reflectance: float
+    """Reflectance of digital number 1, offset taken off: 1e-4."""
+    classes: Classification | None = None
+    """None where no file tells: fractions of cloud and cover are then not known."""
+    offset: OffsetRule | None = None
+    """None where the digital numbers have none."""
+    pass_minutes: float = 10.0
+    """Products of one platform no further apart in time than this are of one pass."""
+    max_cloud: float = 0.2
+    """Scenes with more cloud than this fraction are left out of a build that does not say."""
+    _by_name: Mapping[str, Band] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {band.name: band for band in self.bands})
+
+    @property
+    def span(self) -> float:
+        """Metres: the width of a tile of 224 pixels."""
+        return 224 * self.metres
+
+    def band(self, name: str) -> Band:
+        """The band an encoder asks for; InputError names those there are."""
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise InputError(
+                f"{self.title} has no band {name!r}: it has {', '.join(self._by_name)}. "
+                "Choose an encoder made for this imagery."
+            ) from None
+
+    def credit(self, years: tuple[int, ...] = ()) -> str:
+        """The attribution of imagery of some years, oldest to newest."""
+        when = f"{min(years)}-{max(years)}" if len(set(years)) > 1 else "".join(map(str, years[:1]))
+        return self.attribution.replace("{year}", when).strip()
+
+
+SENTINEL2 = Sensor(
+    name="sentinel-2-l2a",
+    title="Sentinel-2 L2A",
+    attribution="Contains modified Copernicus Sentinel data {year}",
+    metres=10.0,
+    bands=(
+        Band(name="B02", key="blue", metres=10),
+        Band(name="B03", key="green", metres=10),
+        Band(name="B04", key="red", metres=10),
+        Band(name="B05", key="rededge1", metres=20),
+        Band(name="B06", key="rededge2", metres=20),
+        Band(name="B07", key="rededge3", metres=20),
+        Band(name="B08", key="nir", metres=10),
+        Band(name="B8A", key="nir08", metres=20),
+        Band(name="B11", key="swir16", metres=20),
+        Band(name="B12", key="swir22", metres=20),
+    ),
+    brightest=3000,
+    reflectance=1e-4,
+    classes=Classification(
+        key="scl",
+        metres=20,
+        nodata=0,
+        kinds={
+            # Medium and high probability, thin cirrus: what `eo:cloud_cover` counts. Not cloud
+            # shadow (3): that is ground one can see, and Sen2Cor takes dark ground for it.
+            "cloud": (8, 9, 10),
+            "water": (6,),
+            "vegetation": (4,),
+            "bare": (5,),  # also holds what is built
+            "snow": (11,),
+        },
+    ),
+    # Since January 2022 (baseline 04.00) reflectance 0 is digital number 1000. Reflectance of blue
+    # is below 0.1 on nearly all ground, so numbers below 1000 are rare with the offset.
+    offset=OffsetRule(
+        amount=1000,
+        always=("sentinel-2-c1-l2a",),
+        from_baseline=4.0,
+        dark_share=0.005,
+        dark_band="blue",
+    ),
+)
+
+SENSORS: Mapping[str, Sensor] = {sensor.name: sensor for sensor in (SENTINEL2,)}
+
+
+def find_sensor(name: str) -> Sensor:
+    """The sensor of a name; InputError names those there are."""
+    try:
+        return SENSORS[name]
+    except KeyError:
+        raise InputError(
+            f"There is no sensor {name!r}. Known: {', '.join(SENSORS)}. "
+            "A newer keenkite may know it."
+        ) from None

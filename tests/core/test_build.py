@@ -1,0 +1,354 @@
+"""The main path, on real COGs, a real index and a fake encoder."""
+
+from tests.support.paths import ROOT, SHARED
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from numpy.typing import NDArray
+
+from keenkite import build
+from keenkite.area import Area
+from keenkite.build import build_index, plan_build
+from keenkite.catalog import open_catalog
+from keenkite.errors import CatalogError, EncoderMismatchError, InputError, StorageError
+from keenkite.index import Filters, TileIndex
+from keenkite.pixels import PixelArchive
+from keenkite.build.progress import Progress, Report
+from keenkite.tiling import Tile
+from tests.support.fakes import FakeEncoder
+from tests.support.worlds import DAYS, write_world
+
+ENCODER = FakeEncoder()
+
+
+class Made:
+    """Scenes on disk, and the index an undisturbed build made of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.scenes = folder / "scenes"
+        self.world, self.items, self.area = write_world(self.scenes)
+        self.index_folder = folder / "index"
+        with TileIndex.open(self.index_folder, encoder=ENCODER) as index:
+            self.report = run(index, self.scenes, self.area)
+            self.tiles = contents(index)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return Made(tmp_path_factory.mktemp("made"))
+
+
+def run(index: TileIndex, scenes: Path, area: Area, **options: object) -> Report:
+    wanted: dict[str, object] = {"catalog": open_catalog(str(scenes)), "max_cloud": 100.0}
+    return build_index(index, ENCODER, area, *DAYS, **(wanted | options))  # type: ignore[arg-type]
+
+
+def contents(index: TileIndex) -> dict[str, tuple[Tile, bytes]]:
+    """Everything in an index: tile id -> tile and vector."""
+    tiles = list(index.scroll())
+    vectors = index.vectors([tile.id for tile in tiles])
+    return {
+        tile.id: (tile, np.round(vector, 5).tobytes())
+        for tile, vector in zip(tiles, vectors, strict=True)
+    }
+
+
+def read_by_rasterio(
+    item: Path, tile_west: float, tile_north: float
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A tile's RGB and SCL by plain rasterio windows and the rule of the facts."""
+    bands = []
+    for name in ("B04", "B03", "B02"):
+        with rasterio.open(item.parent / f"{name}.tif") as file:
+            row, col = file.index(tile_west + 5, tile_north - 5)
+            numbers = file.read(1, window=((row, row + 224), (col, col + 224))).astype(np.float32)
+            bands.append(
+                np.where(numbers == 0, 0, np.rint(np.clip(numbers - 1000, 0, 3000) * 0.085))
+            )
+    with rasterio.open(item.parent / "SCL.tif") as file:
+        classes = np.repeat(np.repeat(file.read(1), 2, 0), 2, 1)[row : row + 224, col : col + 224]
+    return np.stack(bands, -1).astype(np.uint8), classes
+
+
+def test_every_tile_is_there_with_the_pixels_fractions_and_vector_that_rasterio_gives(
+    made: Made,
+) -> None:
+    archive = PixelArchive(made.index_folder / "pixels")
+    expected: dict[str, bytes] = {}
+    done: set[tuple[str, int, int]] = set()
+    for path in sorted(made.items, key=lambda path: path.stem.split("_")[2] + path.stem):
+        item = json.loads(path.read_text())
+        rows, cols = item["assets"]["red"]["proj:shape"]
+        _, _, west, _, _, north = item["assets"]["red"]["proj:transform"]
+        day, platform = path.stem.split("_")[2][:8], path.stem[:3]
+        for row in range(int(north // 1120), int((north - 10 * rows) // 1120), -1):
+            for column in range(-int(-west // 1120), int((west + 10 * cols) // 1120)):
+                left, top = column * 1120.0, row * 1120.0
+                inside = left + 2240 <= west + 10 * cols and top - 2240 >= north - 10 * rows
+                if not inside or (day + platform, column, row) in done:
+                    continue
+                done.add((day + platform, column, row))
+                rgb, scl = read_by_rasterio(path, left, top)
+                valid = (scl != 0).mean()
+                cloud = np.isin(scl, (8, 9, 10)).sum() / max((scl != 0).sum(), 1)
+                if valid < 0.9 or cloud > 0.4:
+                    continue
+                tile_id = f"32654-{column}-{row}-{day}-{platform}"
+                tile, _ = made.tiles[tile_id]
+                assert np.array_equal(archive.tile(tile), rgb)
+                assert tile.valid == pytest.approx(valid, abs=1e-5)
+                assert tile.cloud == pytest.approx(cloud, abs=1e-5)
+                assert tile.water == pytest.approx((scl == 6).sum() / (scl != 0).sum(), abs=1e-5)
+                expected[tile_id] = np.round(ENCODER.encode_images(rgb[None])[0], 5).tobytes()
+    assert expected == {tile_id: vector for tile_id, (_, vector) in made.tiles.items()}
+    assert made.report.kept == len(expected)
+    assert made.report.kept + sum(made.report.dropped.values()) == len(done)
+    assert made.report.dropped["cloud"] > 0
+
+
+def test_a_second_build_does_nothing(made: Made) -> None:
+    with TileIndex.open(made.index_folder, encoder=ENCODER) as index:
+        report = run(index, made.scenes, made.area)
+        assert contents(index) == made.tiles
+    assert not report.scenes
+    assert len(report.skipped) == len(made.report.scenes)
+    assert report.kept == 0
+
+
+def test_a_second_build_of_more_days_does_only_what_is_missing(made: Made, tmp_path: Path) -> None:
+    with TileIndex.open(tmp_path, encoder=ENCODER) as index:
+        catalog = open_catalog(str(made.scenes))
+        first = build_index(
+            index, ENCODER, made.area, date(2024, 5, 1), date(2024, 5, 31),
+            catalog=catalog, max_cloud=100,
+        )  # fmt: skip
+        second = run(index, made.scenes, made.area)
+        assert contents(index) == made.tiles
+    assert sorted(first.scenes) == sorted(second.skipped)
+    assert first.kept + second.kept == made.report.kept
+
+
+def test_progress_counts_up_to_the_end_and_says_how_long_it_takes(
+    made: Made, tmp_path: Path
+) -> None:
+    seen: list[Progress] = []
+    with TileIndex.open(tmp_path, encoder=ENCODER) as index:
+        plan = plan_build(
+            index, made.area, *DAYS, catalog=open_catalog(str(made.scenes)), max_cloud=100
+        )
+        run(index, made.scenes, made.area, progress=seen.append)
+    done = [progress.tiles_done for progress in seen]
+    assert done == sorted(done)
+    assert (seen[-1].tiles_done, seen[-1].scenes_done) == (plan.tiles, len(plan.works))
+    assert seen[-1].seconds_left == 0
+    assert all(progress.rate > 0 for progress in seen if progress.tiles_done)
+
+
+def test_what_the_callback_raises_stops_the_build_and_the_next_one_ends_it(
+    made: Made, tmp_path: Path
+) -> None:
+    class StopError(Exception):
+        pass
+
+    def stop(progress: Progress) -> None:
+        if progress.scenes_done == 1:
+            raise StopError
+
+    with TileIndex.open(tmp_path, encoder=ENCODER) as index:
+        with pytest.raises(StopError):
+            run(index, made.scenes, made.area, progress=stop)
+        assert 0 < index.count() < len(made.tiles)
+        assert len(run(index, made.scenes, made.area).skipped) == 1
+        assert contents(index) == made.tiles
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from keenkite.index import TileIndex
+from tests.support.fakes import FakeEncoder
+from tests.test_build import run
+from keenkite.area import Area
+
+folder, scenes, box, where, count = sys.argv[1:]
+seen = {"encode": 0, "upsert": 0, "mark": 0, "maintain": 0}
+
+def die(at, when):
+    seen[at] += 1
+    if at == where and seen[at] == int(count) and when == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def wrap(owner, name, at):
+    inner = getattr(owner, name)
+    def call(*args, **kwargs):
+        die(at, "before")
+        return inner(*args, **kwargs)
+    setattr(owner, name, call)
+
+wrap(FakeEncoder, "encode_images", "encode")
+wrap(TileIndex, "upsert", "upsert")
+wrap(TileIndex, "mark_complete", "mark")
+wrap(TileIndex, "maintain", "maintain")
+with TileIndex.open(folder, encoder=FakeEncoder()) as index:
+    run(index, Path(scenes), Area.from_bbox(*map(float, box.split(","))))
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "count"),
+    [("encode", 1), ("upsert", 2), ("mark", 1), ("mark", 3), ("maintain", 1)],
+)
+def test_a_killed_build_run_again_ends_with_the_tiles_of_an_undisturbed_one(
+    made: Made, tmp_path: Path, where: str, count: int
+) -> None:
+    box = ",".join(map(repr, made.area.bboxes[0]))
+    arguments = [tmp_path, made.scenes, box, where, count]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    with TileIndex.open(tmp_path, encoder=ENCODER) as index:
+        assert len(contents(index)) <= len(made.tiles)
+        run(index, made.scenes, made.area)
+        assert contents(index) == made.tiles
+        tiles = [tile for tile, _ in made.tiles.values()]
+        mine, theirs = (PixelArchive(folder / "pixels") for folder in (tmp_path, made.index_folder))
+        for tile in tiles[:: len(tiles) // 7]:
+            assert np.array_equal(mine.tile(tile), theirs.tile(tile))
+
+
+@pytest.fixture
+def broken(made: Made, tmp_path: Path) -> Path:
+    """The same scenes, linked, with one band of one scene cut short."""
+    scenes = tmp_path / "scenes"
+    for item in made.items:
+        home = scenes / item.parent.name
+        home.mkdir(parents=True)
+        for file in item.parent.iterdir():
+            os.link(file, home / file.name)
+    bad = scenes / made.items[0].parent.name / "B03.tif"
+    whole = bad.read_bytes()
+    bad.unlink()  # the link, not the file
+    bad.write_bytes(whole[: len(whole) // 2])
+    return scenes
+
+
+def test_a_scene_that_cannot_be_read_is_reported_and_the_others_are_done(
+    made: Made, broken: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = made.items[0].parent.name
+    with TileIndex.open(tmp_path / "index", encoder=ENCODER) as index:
+        report = run(index, broken, made.area)
+        assert list(report.failed) == [bad]
+        assert bad in report.failed[bad]
+        assert len(report.scenes) == len(made.items) - 1
+        assert index.count(Filters(scenes=(bad,))) < report.kept
+        (broken / bad / "B03.tif").unlink()
+        os.link(made.scenes / bad / "B03.tif", broken / bad / "B03.tif")
+        again = run(index, broken, made.area)
+        assert again.scenes == [bad]
+        assert contents(index) == made.tiles
+    assert bad in caplog.text
+
+
+def test_least_cloudy_takes_fewer_scenes_and_the_clear_ones(made: Made, tmp_path: Path) -> None:
+    with TileIndex.open(tmp_path, encoder=ENCODER) as index:
+        report = run(index, made.scenes, made.area, choose="least-cloudy")
+        assert len(report.scenes) < len(made.items)
+        clouds = {path.stem: json.loads(path.read_text()) for path in made.items}
+        worst = max(clouds, key=lambda name: clouds[name]["properties"]["eo:cloud_cover"])
+        assert worst not in report.scenes
+
+
+def test_tiles_of_a_small_area_have_their_middle_in_it(made: Made, tmp_path: Path) -> None:
+    tile = next(iter(made.tiles.values()))[0]
+    with TileIndex.open(tmp_path, encoder=ENCODER) as index:
+        run(index, made.scenes, Area.around(tile.lon, tile.lat, 0.1), region="spot")
+        places = {(found.column, found.row) for found in index.scroll()}
+        assert places == {(tile.column, tile.row)}
+        assert [region.name for region in index.regions()] == ["spot"]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"max_cloud": 120.0}, InputError, "0 to 100"),
+        ({"region": ""}, InputError, "region"),
+        ({"start": date(2024, 7, 1)}, InputError, "swap"),
+        ({"area": Area.from_bbox(10, 10, 11, 11)}, CatalogError, "longitude comes first"),
+        ({"start": date(2020, 1, 1), "end": date(2020, 2, 1)}, CatalogError, "more dates"),
+    ],
+)
+def test_bad_input_is_refused_before_any_work(
+    made: Made, tmp_path: Path, change: dict[str, object], error: type[Exception], says: str
+) -> None:
+    wanted: dict[str, object] = {
+        "area": made.area, "start": DAYS[0], "end": DAYS[1],
+        "catalog": open_catalog(str(made.scenes)), "max_cloud": 100.0,
+    }  # fmt: skip
+    with TileIndex.open(tmp_path, encoder=ENCODER) as index:
+        with pytest.raises(error, match=says):
+            build_index(index, ENCODER, **(wanted | change))  # type: ignore[arg-type]
+        assert index.count() == 0
+
+
+def test_an_encoder_that_is_not_the_index_s_is_refused_before_any_work(
+    made: Made, tmp_path: Path
+) -> None:
+    class Other(FakeEncoder):
+        name = "another"
+
+    with TileIndex.open(tmp_path, encoder=ENCODER) as index:
+        with pytest.raises(EncoderMismatchError, match="another"):
+            build_index(index, Other(), made.area, *DAYS, catalog=open_catalog(str(made.scenes)))
+        assert index.count() == 0
+
+
+def test_a_nearly_full_disk_stops_the_build_before_the_next_scene(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "FREE_BYTES", 1 << 60)
+    with (
+        TileIndex.open(tmp_path, encoder=ENCODER) as index,
+        pytest.raises(StorageError, match="free some room"),
+    ):
+        run(index, made.scenes, made.area)
+
+
+def test_tiles_are_cut_as_the_grid_of_the_index_says(made: Made, tmp_path: Path) -> None:
+    with TileIndex.open(tmp_path, encoder=ENCODER, grid=(224, 224)) as index:
+        report = run(index, made.scenes, made.area)
+        assert {tile.stride for tile in index.scroll()} == {224}
+        assert 0 < report.kept < made.report.kept / 2
+
+
+REAL = SHARED / "data" / "sentinel2"
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="needs shared/data/sentinel2 beside the repository")
+def test_real_scenes_whose_offset_is_off_already_are_not_made_black(tmp_path: Path) -> None:
+    with TileIndex.open(tmp_path, encoder=ENCODER) as index:
+        report = build_index(
+            index, ENCODER, Area.from_bbox(15.3, 46.05, 15.5, 46.15),
+            date(2023, 8, 1), date(2023, 8, 31), catalog=open_catalog(str(REAL)), max_cloud=100,
+        )  # fmt: skip
+        tiles = [tile for tile in index.scroll() if tile.cloud == 0 and tile.water == 0]
+        assert len(report.scenes) == 2
+        assert len(tiles) > 20
+        archive = PixelArchive(tmp_path / "pixels")
+        for tile in tiles[::5]:
+            rgb = archive.tile(tile)
+            assert (rgb.max(axis=-1) == 0).mean() < 0.001
+            assert rgb.mean() > 20

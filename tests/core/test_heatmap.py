@@ -1,0 +1,162 @@
+"""Maps with a known answer: the fake encoder sees colours, so a painted square is the thing."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from numpy.typing import NDArray
+from rasterio.warp import transform
+
+from keenkite.errors import InputError
+from keenkite.retrieval.heatmap import Heatmap, evidence, heatmap, heatmaps
+from tests.support.fakes import WORDS, FakeEncoder
+
+BACKGROUND = ("forest", "field", "city", "desert", "water", "snow", "black")
+Square = tuple[slice, slice]
+SQUARE: Square = np.s_[32:96, 96:160]
+
+
+def painted(colour: str, square: Square = SQUARE, ground: str = "forest") -> NDArray[np.uint8]:
+    rng = np.random.default_rng(7)
+    tile = np.empty((224, 224, 3), np.float64)
+    tile[:] = WORDS[ground]
+    tile[square] = WORDS[colour]
+    return np.clip(tile + rng.normal(0, 4, tile.shape), 0, 255).astype(np.uint8)
+
+
+def look(tile: NDArray[np.uint8], text: str = "red") -> Heatmap:
+    return heatmap(FakeEncoder(), tile, text, background=BACKGROUND)
+
+
+def test_the_map_is_high_on_the_thing_and_low_elsewhere() -> None:
+    heat = look(painted("red"))
+    inside = np.zeros((224, 224), bool)
+    inside[SQUARE] = True
+    assert heat.values.shape == (224, 224)
+    assert heat.values.dtype == np.float32
+    assert heat.grid.shape == (7, 7)
+    assert heat.found
+    assert inside[heat.peak]
+    assert heat.values[48:80, 112:144].min() > 0.5
+    assert heat.grid[1:3, 3:5].min() > 0.5
+    far = np.ones((224, 224), bool)
+    far[0:128, 64:192] = False
+    assert heat.values[far].max() < 0.2
+
+
+def test_every_value_is_between_0_and_1_though_splines_overshoot() -> None:
+    values = look(painted("red")).values
+    assert values.min() >= 0
+    assert values.max() <= 1
+
+
+@pytest.mark.parametrize("step", [(0, 1), (1, 0), (3, -2)])
+def test_the_peak_moves_with_the_thing(step: tuple[int, int]) -> None:
+    down, right = (32 * n for n in step)
+    row, col = look(painted("red")).peak
+    moved = look(painted("red", np.s_[32 + down : 96 + down, 96 + right : 160 + right])).peak
+    assert abs(moved[0] - row - down) <= 16
+    assert abs(moved[1] - col - right) <= 16
+
+
+def test_a_tile_without_the_thing_looks_empty() -> None:
+    for colour in ("forest", "field", "city", "water"):
+        heat = look(painted(colour))
+        assert not heat.found
+        assert heat.strength < 0.3
+
+
+def test_a_tile_that_is_nothing_but_the_thing_is_not_empty() -> None:
+    heat = look(painted("red", ground="red"))
+    assert heat.found
+    assert heat.values.min() > 0.5
+
+
+def test_a_map_does_not_depend_on_the_tiles_beside_it() -> None:
+    tiles = np.stack([painted("red"), painted("forest"), painted("blue", ground="desert")])
+    together = heatmaps(FakeEncoder(), tiles, "red", background=BACKGROUND)
+    for tile, heat in zip(tiles, together, strict=True):
+        np.testing.assert_allclose(heat.values, look(tile).values, atol=1e-6)
+
+
+def test_no_tiles_give_no_maps() -> None:
+    assert heatmaps(FakeEncoder(), np.empty((0, 224, 224, 3), np.uint8), "red") == []
+
+
+def test_evidence_is_what_its_description_says() -> None:
+    rng = np.random.default_rng(3)
+
+    def unit(*shape: int) -> NDArray[np.float32]:
+        x = rng.normal(size=shape)
+        return np.asarray(x / np.linalg.norm(x, axis=-1, keepdims=True), np.float32)
+
+    patches, query, background = unit(2, 3, 4, 8), unit(8), unit(5, 8)
+    found = evidence(patches, query, background)
+    for n in range(2):
+        common = patches[n].reshape(-1, 8).astype(float).mean(0)
+        for row in range(3):
+            for col in range(4):
+                patch = patches[n, row, col]
+                unit = (background @ patch).std()
+                ahead = (query - background) @ (patch - 0.25 * common) / unit
+                expected = -np.log(np.exp(-3 * ahead).mean()) / 3
+                assert found[n, row, col] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_text_that_all_patches_resemble_a_little_is_not_found_for_that() -> None:
+    """A part that every patch and every text share changes no map."""
+    rng = np.random.default_rng(5)
+    patches = rng.normal(size=(1, 7, 7, 8)).astype(np.float32)
+    query, rivals = rng.normal(size=8), rng.normal(size=(6, 8))
+    common = np.eye(9)[-1] * 3
+
+    def with_common(x: NDArray[Any]) -> NDArray[Any]:
+        return np.concatenate([x, np.zeros((*x.shape[:-1], 1))], -1) + common
+
+    plain = evidence(patches, query, rivals)
+    shifted = evidence(with_common(patches), with_common(query), with_common(rivals))
+    np.testing.assert_allclose(plain, shifted, atol=1e-4)
+
+
+def test_the_peak_is_where_rasterio_says() -> None:
+    heat = look(painted("red"))
+    tile: Any = SimpleNamespace(epsg=32654, west=369600.0, north=3947000.0)
+    lon, lat = heat.peak_lonlat(tile)
+    at = rasterio.Affine(10, 0, tile.west, 0, -10, tile.north)
+    x, y = rasterio.transform.xy(at, *heat.peak)
+    expected = transform("EPSG:32654", "EPSG:4326", [x], [y])
+    assert (lon, lat) == pytest.approx((expected[0][0], expected[1][0]), abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    "tile",
+    [
+        np.zeros((224, 224, 3), np.float32),
+        np.full((224, 224, 3), np.nan),
+        np.zeros((100, 224, 3), np.uint8),
+        np.zeros((224, 224), np.uint8),
+        np.zeros((1, 224, 224, 3), np.uint8),
+    ],
+)
+def test_what_is_no_tile_is_refused(tile: Any) -> None:
+    with pytest.raises(InputError):
+        look(tile)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\n"])
+def test_an_empty_text_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="empty"):
+        look(painted("red"), text)
+
+
+def test_a_background_of_nothing_else_is_refused() -> None:
+    with pytest.raises(InputError, match="background"):
+        heatmap(FakeEncoder(), painted("red"), "red", background=["forest"])
+
+
+def test_too_many_tiles_are_refused() -> None:
+    tiles = np.broadcast_to(np.zeros((1, 1, 1, 1), np.uint8), (257, 224, 224, 3))
+    with pytest.raises(InputError, match="256 at most"):
+        heatmaps(FakeEncoder(), tiles, "red")
