@@ -27,7 +27,7 @@ _HOME = {
     "Query": "retrieval.query",
     "TileIndex": "index",
     "build_index": "build",
-    "heatmap": "pictures.heatmap",
+    "heatmap": "retrieval.heatmap",
     "search": "retrieval.search",
 }
 __all__ = list(_HOME)

@@ -247,7 +247,7 @@ def _local(architecture: str, *, quick_gelu: bool, path: Path) -> ModelRecord:
 
 
 def _packaged(suffix: str) -> Path:
-    path = Path(str(resources.files("keenkite.demo") / "model" / f"{TINY}.{suffix}"))
+    path = Path(str(resources.files("keenkite.encoder") / "tiny" / f"{TINY}.{suffix}"))
     if not path.is_file():
         raise ModelError(f"{path.name} is missing from this installation. Install keenkite again.")
     return path

@@ -73,7 +73,7 @@ CYCLES = (
     (Phase(size=224, count=32, steps=900, rate=1e-3),),
 )
 
-MODEL_FOLDER = Path(__file__).parent / "model"
+MODEL_FOLDER = Path(__file__).parents[2] / "encoder" / "tiny"
 GRID = 14
 """Patches along one side of a 224 px tile."""
 

@@ -1,0 +1,1 @@
+"""Answers and vectors to files, and back."""
