@@ -1,6 +1,5 @@
 """The main path, on real COGs, a real index and a fake encoder."""
 
-from tests.support.paths import ROOT, SHARED
 import json
 import os
 import signal
@@ -17,13 +16,14 @@ from numpy.typing import NDArray
 from keenkite import build
 from keenkite.area import Area
 from keenkite.build import build_index, plan_build
+from keenkite.build.progress import Progress, Report
 from keenkite.catalog import open_catalog
 from keenkite.errors import CatalogError, EncoderMismatchError, InputError, StorageError
 from keenkite.index import Filters, TileIndex
 from keenkite.pixels import PixelArchive
-from keenkite.build.progress import Progress, Report
 from keenkite.tiling import Tile
 from tests.support.fakes import FakeEncoder
+from tests.support.paths import ROOT, SHARED
 from tests.support.worlds import DAYS, write_world
 
 ENCODER = FakeEncoder()

@@ -15,8 +15,14 @@ import pytest
 import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.range_server import SILENCE, RangeServer, serve
 from rasterio.transform import Affine
+
+from keenkite.demo.training.samples import to_rgb
+from keenkite.errors import SceneError
+from keenkite.reader import STRIP_ROWS, bands, read_strips, scaling
+from keenkite.scene import Scene, Window
+from tests.support.paths import SHARED
+from tests.support.range_server import SILENCE, RangeServer, serve
 from tests.support.scene_files import (
     COLOURS,
     NORTH,
@@ -30,12 +36,6 @@ from tests.support.scene_files import (
     write_image,
     write_scene,
 )
-
-from tests.support.paths import SHARED
-from keenkite.demo.training.samples import to_rgb
-from keenkite.errors import SceneError
-from keenkite.reader import STRIP_ROWS, bands, read_strips, scaling
-from keenkite.scene import Scene, Window
 
 REAL_SCENES = SHARED / "data" / "sentinel2"
 SHAPE = (2300, 540)
@@ -122,8 +122,8 @@ def test_strips_follow_each_other_and_end_where_rows_of_blocks_do(drawn: Scene, 
     at = row
     for strip in read_strips(drawn, window):
         assert (strip.row, strip.col) == (at, 7)
-        assert strip.rgb.shape == (*strip.scl.shape, 3)
-        assert strip.scl.shape[1] == 50
+        assert strip.rgb.shape == (*strip.classes.shape, 3)
+        assert strip.classes.shape[1] == 50
         at += len(strip.rgb)
         assert at % STRIP_ROWS == 0 or at == row + 2000
     assert at == row + 2000
@@ -148,9 +148,9 @@ def test_any_shape_of_block_gives_the_same_pixels(tmp_path: Path, options: dict[
 
 def test_scaling_is_that_of_the_pictures_the_demo_model_was_trained_on() -> None:
     numbers = np.arange(65536).astype(np.uint16)
-    np.testing.assert_array_equal(scaling(0), to_rgb(numbers))
-    np.testing.assert_array_equal(scaling(1000)[1000:], to_rgb(numbers)[:-1000])
-    assert not scaling(1000)[:1000].any()
+    np.testing.assert_array_equal(scaling(0, 3000), to_rgb(numbers))
+    np.testing.assert_array_equal(scaling(1000, 3000)[1000:], to_rgb(numbers)[:-1000])
+    assert not scaling(1000, 3000)[:1000].any()
 
 
 def test_a_dark_pixel_is_data_and_an_empty_one_is_not(small: Scene) -> None:
@@ -202,7 +202,7 @@ def test_a_file_without_georeference_takes_its_place_from_the_item(tmp_path: Pat
     scene = scene_of(paths, (90, 90))
     window = Window(row=0, col=0, rows=90, cols=90)
     rgb, _ = read(scene, window)
-    np.testing.assert_array_equal(rgb[..., 1], scaling(1000)[numbers["green"]])
+    np.testing.assert_array_equal(rgb[..., 1], scaling(1000, 3000)[numbers["green"]])
 
 
 def write_jp2(path: Path, numbers: Any, **options: Any) -> str:
@@ -579,5 +579,5 @@ def test_land_of_real_scenes_is_not_black(item: Path) -> None:
     colour = clear_land.mean(axis=0)
     assert (colour > 20).all(), "land is black: the offset was taken off twice"
     with rasterio.open(REAL_SCENES / "crop_10m_utm33n.tif") as file:  # farmland not far away
-        crop = scaling(0)[file.read([1, 2, 3])].mean(axis=(1, 2))
+        crop = scaling(0, 3000)[file.read([1, 2, 3])].mean(axis=(1, 2))
     assert (np.abs(colour - crop) < 45).all(), (colour, crop)
