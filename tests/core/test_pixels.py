@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from keenkite.errors import SceneError, StorageError
 from keenkite.pixels import PixelArchive
+from keenkite.reader import scaling
 from keenkite.scene import Scene, Strip, Window
-from keenkite.tiling import Tile
+from keenkite.tiling import Tile, resample
 from tests.support.paths import ROOT
 from tests.support.scene_files import EPSG, NORTH, WEST, scene_of
 
@@ -201,6 +202,117 @@ def test_windows_beyond_the_scene_keep_their_place(
             seen = np.ones(rgb.shape[:2], np.uint8)
             writer.write(Strip(row=row, col=-300, rgb=rgb, classes=seen))
     np.testing.assert_array_equal(archive.tile(tile_at(-100, -50)), padded[200:424, 250:474])
+
+
+@pytest.mark.parametrize("span", [1120, 2240, 4480])
+def test_tiles_of_any_width_come_at_224_pixels(
+    kept: PixelArchive, drawn: NDArray[np.uint8], span: int
+) -> None:
+    side = span // 10
+    picture = kept.tile(tile_at(500, 100, span=span))
+    ground = drawn[500 : 500 + side, 100 : 100 + side]
+    np.testing.assert_array_equal(picture, resample(ground[None])[0])
+
+
+def test_the_mask_tells_cloud_and_nodata_from_clear_ground(
+    tmp_path: Path, drawn: NDArray[np.uint8]
+) -> None:
+    archive = PixelArchive(tmp_path)
+    window = Window(row=0, col=0, rows=448, cols=448)
+    classes = np.full((448, 448), 4, np.uint8)
+    classes[:100], classes[100:200], classes[200:224] = 0, 9, 3  # a shadow is clear
+    with archive.writer(SCENE, window) as writer:
+        writer.write(Strip(row=0, col=0, rgb=drawn[:448, :448], classes=classes))
+    expected = np.repeat([0, 2, 1], [100, 100, 24]).astype(np.uint8)
+    np.testing.assert_array_equal(archive.mask(tile_at(0, 0)), np.tile(expected[:, None], 224))
+    wide = archive.mask(tile_at(0, 0, span=4480))
+    assert set(np.unique(wide[:50])) == {0}
+    assert set(np.unique(wide[50:100])) == {2}
+
+
+BANDS = ("B02", "B03", "B04", "B11")
+
+
+def keep_bands(archive: PixelArchive, window: Window, seed: int = 0) -> NDArray[np.uint16]:
+    """Reflectance of noise, kept; (rows, cols, 4)."""
+    bands = np.random.default_rng(seed).integers(0, 9000, (window.rows, window.cols, 4))
+    bands = bands.astype(np.uint16)
+    table = scaling(0, 3000)
+    seen = np.ones(bands.shape[:2], np.uint8)
+    with archive.writer(SCENE, window, bands=BANDS) as writer:
+        rgb = table.take(bands[..., [2, 1, 0]])
+        writer.write(Strip(row=0, col=0, rgb=rgb, classes=seen, bands=bands))
+    return bands
+
+
+def test_more_bands_are_kept_as_reflectance_and_the_picture_is_made_of_them(tmp_path: Path) -> None:
+    archive = PixelArchive(tmp_path)
+    bands = keep_bands(archive, Window(row=0, col=0, rows=300, cols=300))
+    tile = tile_at(20, 30)
+    ground = bands[20:244, 30:254]
+    np.testing.assert_array_equal(archive.bands(tile, BANDS), ground)
+    np.testing.assert_array_equal(archive.bands(tile, ["B11", "B02"]), ground[..., [3, 0]])
+    picture = np.rint(np.clip(ground[..., [2, 1, 0]], 0, 3000) * np.float32(255 / 3000))
+    np.testing.assert_array_equal(archive.tile(tile), picture)
+    assert (archive.mask(tile) == 1).all()
+    with pytest.raises(SceneError, match="kept without B12"):
+        archive.bands(tile, ["B12"])
+
+
+def test_what_is_kept_with_more_bands_serves_encoders_of_fewer(
+    tmp_path: Path, drawn: NDArray[np.uint8]
+) -> None:
+    archive = PixelArchive(tmp_path)
+    window = Window(row=0, col=0, rows=300, cols=300)
+    assert not archive.has(SCENE, window)
+    keep(archive, SCENE, window, drawn)
+    assert archive.has(SCENE, window)
+    assert not archive.has(SCENE, window, BANDS)
+    keep_bands(archive, window)
+    assert archive.has(SCENE, window, ("B11", "B02"))
+    assert not archive.has(SCENE, window, ("B12",))
+    # The file with more bands goes first.
+    assert archive.bands(tile_at(0, 0), ["B11"]).shape == (224, 224, 1)
+
+
+def test_pixels_that_no_tile_uses_are_given_back(tmp_path: Path, drawn: NDArray[np.uint8]) -> None:
+    archive = PixelArchive(tmp_path / "pixels")
+    north = Window(row=0, col=0, rows=300, cols=300)
+    south = Window(row=1000, col=0, rows=300, cols=300)
+    later = replace(SCENE, datetime=SCENE.datetime + timedelta(days=5))
+    for scene, window in ((SCENE, north), (SCENE, south), (later, north)):
+        keep(archive, scene, window, drawn)
+    lost = archive.size(SCENE, south) + archive.size(later, north)
+    assert archive.remove_unused([tile_at(10, 20)]) == lost
+    np.testing.assert_array_equal(archive.tile(tile_at(10, 20)), drawn[10:234, 20:244])
+    with pytest.raises(SceneError):
+        archive.tile(tile_at(1000, 0))
+    assert len(visible(archive)) == 1
+    assert archive.remove_unused([]) > 0
+    assert not visible(archive)
+    assert PixelArchive(tmp_path / "none").remove_unused([]) == 0
+
+
+def test_pixels_are_not_given_back_while_somebody_writes(
+    tmp_path: Path, drawn: NDArray[np.uint8]
+) -> None:
+    archive = PixelArchive(tmp_path)
+    with archive.writer(SCENE, WINDOW) as writer:
+        with pytest.raises(StorageError, match="when builds have ended"):
+            archive.remove_unused([])
+        for strip in strips_of(drawn, WINDOW):
+            writer.write(strip)
+    assert len(visible(archive)) == 1
+
+
+def test_the_archive_is_that_of_the_data_folder(tmp_path: Path) -> None:
+    def beside(folder: Path | None) -> Path | None:
+        archive = PixelArchive.beside(folder)
+        return None if archive is None else archive.folder
+
+    assert beside(tmp_path / "collections" / "tiny") == tmp_path / "pixels"
+    assert beside(tmp_path / "alone") == tmp_path / "alone" / "pixels"
+    assert beside(None) is None
 
 
 # What goes wrong
