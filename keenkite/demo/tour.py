@@ -16,17 +16,15 @@ from pyproj import Transformer
 
 from keenkite.area import Area
 from keenkite.build import Progress, Report, build_index
-from keenkite.build.progress import Progress, Report
 from keenkite.catalog import open_catalog
 from keenkite.demo.scenes import write_scenes
 from keenkite.demo.world import PIXEL, World, draw_world, shows
 from keenkite.encoder import ClipEncoder, Encoder
 from keenkite.errors import InputError
 from keenkite.index import TileIndex
-from keenkite.pictures.show import answer_sheet
+from keenkite.pictures import answer_sheet
 from keenkite.pixels import PixelArchive
-from keenkite.retrieval.search import Near, Query, Result, search
-from keenkite.scene import PIXEL
+from keenkite.retrieval import Near, Query, Result, search
 from keenkite.tiling import Tile
 
 SIZE_KM = (44.0, 32.0)
