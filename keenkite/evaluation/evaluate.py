@@ -21,11 +21,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from keenkite.encoder import TILE, Encoder, Rgb
+from keenkite.encoder import Encoder, Rgb
 from keenkite.errors import InputError
-from keenkite.index.statistics import Moments
-from keenkite.retrieval.scoring import Scorer, Vectors, confidence, encode_concepts, judge
 from keenkite.evaluation.vector_table import VectorTable
+from keenkite.index.statistics import statistics_of
+from keenkite.retrieval.scoring import Scorer, Vectors, confidence, encode_concepts
+from keenkite.tiling import TILE
 
 Fit = Literal["resize", "mosaic"]
 """How an image becomes 224 px: "resize" as CLIP does, shorter side to 224 by bicubic and the middle
@@ -66,8 +67,8 @@ class Evaluation:
     presence: float
     """The same of the first hit's confidence."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain types, for JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -219,9 +220,7 @@ def _measure(
 
 
 def _scorer(encoder: Encoder, vectors: Vectors, names: Sequence[str]) -> Scorer:
-    moments = Moments(vectors.shape[1])
-    moments.add(vectors)
-    return Scorer(encoder, moments.statistics(), names)
+    return Scorer(encoder, statistics_of(vectors), names)
 
 
 def _order(scorer: Scorer, name: str, vectors: Vectors) -> NDArray[np.float64]:
@@ -229,7 +228,7 @@ def _order(scorer: Scorer, name: str, vectors: Vectors) -> NDArray[np.float64]:
     wanted = scorer.wanted(name)
     order = np.argsort(-wanted.z(vectors), kind="stable")
     odds = np.empty(len(vectors))
-    odds[order], _ = judge(wanted, vectors[order])
+    odds[order] = wanted.judge(vectors[order])
     return odds
 
 

@@ -165,6 +165,13 @@ class Wanted:
             parts.append((near - ALIKE_EVEN) / ALIKE_SLOPE)
         return np.asarray(np.mean(parts, axis=0))
 
+    def judge(self, vectors: Vectors) -> Floats:
+        """(n, dim), best z first -> (n,): the same, of each tile among its look-alikes (step 3)."""
+        odds = self.log_odds(vectors)
+        first = slice(RERANKED)
+        odds[first] = among_look_alikes(odds[first], vectors[first], self.usual)
+        return odds
+
 
 class Scorer:
     """What is the same for all concepts of one search: encoder, background, the index's vectors."""
@@ -322,14 +329,6 @@ def _way(mean: Floats, like: Vectors | None, unlike: Vectors | None) -> Floats:
     if like is None:
         return np.asarray(good - bad)
     return np.asarray(good - (bad + mean) / 2)
-
-
-def judge(wanted: Wanted, vectors: Vectors) -> tuple[Floats, Floats]:
-    """(n, dim), best z first -> (n,) log-odds, and (n,) the same before step 3."""
-    alone = wanted.log_odds(vectors)
-    odds = alone.copy()
-    odds[:RERANKED] = among_look_alikes(alone[:RERANKED], vectors[:RERANKED], wanted.usual)
-    return odds, alone
 
 
 def confidence(log_odds: Floats | float) -> Floats:
