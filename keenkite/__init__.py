@@ -11,20 +11,24 @@ if TYPE_CHECKING:
     from keenkite.build import build_index as build_index
     from keenkite.encoder import ClipEncoder as ClipEncoder
     from keenkite.encoder import Encoder as Encoder
+    from keenkite.index import Filters as Filters
     from keenkite.index import TileIndex as TileIndex
     from keenkite.retrieval.heatmap import heatmap as heatmap
     from keenkite.retrieval.near import Near as Near
     from keenkite.retrieval.query import Query as Query
     from keenkite.retrieval.search import search as search
+    from keenkite.tiling import Tile as Tile
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "Area": "area",
     "ClipEncoder": "encoder",
     "Encoder": "encoder",
+    "Filters": "index",
     "Near": "retrieval.near",
     "Query": "retrieval.query",
+    "Tile": "tiling",
     "TileIndex": "index",
     "build_index": "build",
     "heatmap": "retrieval.heatmap",

@@ -1,4 +1,7 @@
-"""The plan of a world: which thing goes where, before anything is drawn."""
+"""The plan of a world: which thing goes where, before anything is drawn.
+
+Long: the steps of one planner, which draw from one random generator in a fixed order.
+"""
 
 from __future__ import annotations
 

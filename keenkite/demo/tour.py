@@ -1,31 +1,30 @@
-"""`keenkite demo`: draw a world, index it, ask it things; all of it without a network."""
+"""`keenkite demo`: draw a world, index it, ask it things; all of it without a network.
+
+What people see of it is the caller's, as a `Screen`.
+"""
 
 from __future__ import annotations
 
 import json
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pyproj import Transformer
 
 from keenkite.area import Area
-from keenkite.build import build_index
+from keenkite.build import Progress, Report, build_index
 from keenkite.catalog import open_catalog
 from keenkite.demo.scenes import write_scenes
-from keenkite.demo.world import World, draw_world, shows
+from keenkite.demo.world import PIXEL, World, draw_world, shows
 from keenkite.encoder import ClipEncoder, Encoder
 from keenkite.errors import InputError
 from keenkite.index import TileIndex
-from keenkite.pictures.show import answer_sheet
+from keenkite.pictures import answer_sheet
 from keenkite.pixels import PixelArchive
-from keenkite.build.progress import Progress, Report
-from keenkite.retrieval.search import Near, Query, Result, search
-from keenkite.scene import PIXEL
+from keenkite.retrieval import Near, Query, Result, search
 from keenkite.tiling import Tile
 
 SIZE_KM = (44.0, 32.0)
@@ -94,11 +93,19 @@ def index_world(
     folder: Path,
     encoder: Encoder,
     *,
+    spans: Sequence[float] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> tuple[TileIndex, Report]:
     """Write a world's scenes to `folder`/scenes and index them in `folder`/index.
 
     What an earlier run left there is used again.
+
+    Args:
+        world: What to index.
+        folder: Of the demo.
+        encoder: Makes the vectors.
+        spans: Widths of tiles, metres; None for those of the sensor.
+        progress: Called as the build goes on.
 
     Raises:
         InputError: the folder holds another world.
@@ -116,8 +123,8 @@ def index_world(
     try:
         report = build_index(
             index, encoder, area_of(world), *DAYS,
-            catalog=open_catalog(str(folder / "scenes")), max_cloud=100, region=REGION,
-            progress=progress,
+            catalog=open_catalog(str(folder / "scenes")), max_cloud=1, region=REGION,
+            spans=spans, progress=progress,
         )  # fmt: skip
     except BaseException:
         index.close()
@@ -127,50 +134,56 @@ def index_world(
 
 def truth_of(world: World, tile: Tile, concept: str) -> int:
     """Whether a tile shows the drawn concept: 1, 0, or -1; see `world.shows`."""
-    side = PIXEL * tile.size
-    return shows(world, concept, (tile.west, tile.north - side, tile.west + side, tile.north))
+    south, east = tile.north - tile.span, tile.west + tile.span
+    return shows(world, concept, (tile.west, south, east, tile.north))
 
 
-def tour(folder: Path, *, seed: int) -> int:
-    """Draw, index, ask, and write a contact sheet for each question; the exit code."""
-    from keenkite.cli.output import ProgressLine, report_text
+class Screen(Protocol):
+    """Where the tour shows itself."""
 
-    begin = time.perf_counter()
+    def step(self, text: str) -> None:
+        """What is done next, in a line."""
 
-    def say(text: str) -> None:
-        print(f"[{time.perf_counter() - begin:5.1f} s] {text}", file=sys.stderr, flush=True)
+    def progress(self, progress: Progress) -> None:
+        """How far the build is."""
 
-    say(f"drawing a world of {SIZE_KM[0]:.0f} × {SIZE_KM[1]:.0f} km")
+    def report(self, report: Report) -> None:
+        """What the build did."""
+
+    def answer(self, title: str, result: Result, marks: Sequence[str], picture: Path) -> None:
+        """An answer: the question, whether each hit is right, and the file of its sheet."""
+
+
+def tour(folder: Path, screen: Screen, *, seed: int) -> None:
+    """Draw, index, ask, and write a contact sheet for each question.
+
+    Raises:
+        InputError: the folder holds another world.
+        StorageError: it cannot be written.
+    """
+    screen.step(f"drawing a world of {SIZE_KM[0]:.0f} × {SIZE_KM[1]:.0f} km")
     world = draw_world(seed, size_km=SIZE_KM)
-    say(f"loading {MODEL}")
+    screen.step(f"loading {MODEL}")
     encoder = ClipEncoder.load(MODEL)
-    say(f"indexing its scenes in {folder}")
-    index, report = index_world(world, folder, encoder, progress=ProgressLine())
-    archive = PixelArchive(folder / "index" / "pixels")
+    screen.step(f"indexing its scenes in {folder}")
+    index, report = index_world(world, folder, encoder, progress=screen.progress)
     with index:
-        print(report_text(report), file=sys.stderr)
-        say("asking")
+        archive = PixelArchive.beside(index.folder)
+        assert archive is not None, "the demo's index is in a folder"
+        screen.report(report)
+        screen.step("asking")
         for question in questions(world):
             result = search(index, encoder, question.query)
-            sheet = folder / f"{question.title.split(',')[0].replace(' ', '-')}.png"
-            answer_sheet(result, encoder, archive, title=question.title).save(sheet)
-            print(_answer(world, question, result))
-            print(f"   picture: {sheet}\n")
-    say(f"done; {folder} can be deleted. Ask it more:")
-    print(f'  keenkite search "harbour" --index {folder / "index"}')
-    return 0
+            title = question.title
+            sheet = folder / f"{title.split(',')[0].replace(' ', '-')}.png"
+            answer_sheet(result, encoder, archive, sensor=index.sensor, title=title).save(sheet)
+            marks = [mark_of(world, hit.tile, question.concept) for hit in result.hits]
+            screen.answer(title, result, marks, sheet)
 
 
-def _answer(world: World, question: Question, result: Result) -> str:
-    from keenkite.cli.output import hits_table
-
-    words = {1: "right", 0: "wrong", -1: "a part"}
-    marks = [words[truth_of(world, hit.tile, question.concept)] for hit in result.hits]
-    lines = hits_table(result).splitlines()
-    # The marks belong to the last lines; a verdict and a header stand before them.
-    head, hits = lines[: len(lines) - len(marks)], lines[len(lines) - len(marks) :]
-    marked = [f"{line}  {mark}" for line, mark in zip(hits, marks, strict=True)]
-    return "\n".join([f"== {question.title}", *head, *marked])
+def mark_of(world: World, tile: Tile, concept: str) -> str:
+    """`truth_of` in a word."""
+    return {1: "right", 0: "wrong", -1: "a part"}[truth_of(world, tile, concept)]
 
 
 def _same(marker: Path, name: dict[str, Any]) -> bool:

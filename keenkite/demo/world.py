@@ -19,7 +19,8 @@ from shapely import transform
 from shapely.geometry import mapping
 
 from keenkite.demo.concepts import BIT, CONCEPTS, NAMES
-from keenkite.demo.cover import CoverPainter, crop_palette
+from keenkite.demo.cover import CoverPainter
+from keenkite.demo.districts import crop_palette
 from keenkite.demo.draw import Feature, Ground
 from keenkite.demo.leisure import golf_course, park, sports_ground
 from keenkite.demo.plan import Plan, Planner
@@ -32,6 +33,8 @@ from keenkite.errors import InputError
 EPSG = 32654
 WEST, NORTH = 1120.0 * 330, 1120.0 * 3560
 """The upper left corner of every world, metres: near Tokyo, on the tile lattice."""
+PIXEL = 10.0
+"""Metres: side of a pixel."""
 _SNAP = 16
 
 _DRAW = {
@@ -127,11 +130,8 @@ class World:
     def window(self, bounds: tuple[float, float, float, float]) -> tuple[int, int, int]:
         """(row, col, size) of UTM bounds (west, south, east, north) in metres."""
         west, _, east, north = bounds
-        return (
-            round((self.north - north) / 10),
-            round((west - self.west) / 10),
-            round((east - west) / 10),
-        )
+        row, col = (self.north - north) / PIXEL, (west - self.west) / PIXEL
+        return round(row), round(col), round((east - west) / PIXEL)
 
     def observe(self, date_index: int) -> npt.NDArray[np.uint16]:
         """Reflectance like `reflectance` on another date: other crops, haze, light and noise."""

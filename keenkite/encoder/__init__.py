@@ -1,5 +1,19 @@
 """Tiles and texts to vectors of one space: open_clip's models behind one protocol."""
 
-from keenkite.encoder.clip import TILE, ClipEncoder, Encoder, Rgb, Vectors, encode_tokens
+from keenkite.encoder.clip import ClipEncoder
+from keenkite.encoder.names import name_of
+from keenkite.encoder.protocol import Encoder, Pixels, Rgb, Vectors, bands_of
+from keenkite.encoder.tokens import encode_tokens
+from keenkite.tiling import TILE
 
-__all__ = ["TILE", "ClipEncoder", "Encoder", "Rgb", "Vectors", "encode_tokens"]
+__all__ = [
+    "TILE",
+    "ClipEncoder",
+    "Encoder",
+    "Pixels",
+    "Rgb",
+    "Vectors",
+    "bands_of",
+    "encode_tokens",
+    "name_of",
+]

@@ -6,13 +6,15 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from keenkite.encoder.devices import Precision, choose_device
+from keenkite.encoder.protocol import Encoder, Rgb, Vectors
+from keenkite.encoder.tokens import encode_tokens
 from keenkite.errors import InputError, ModelError
+from keenkite.tiling import TILE
 
 if TYPE_CHECKING:
     import torch
@@ -22,35 +24,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Rgb = npt.NDArray[np.uint8]
-Vectors = npt.NDArray[np.float32]
-
-TILE = 224  # pixels, the side of a tile and of the images every supported model takes
 MAX_TEXT = 10_000  # characters; a concept is a few words, and tokenizing is not free
 _BATCH = {"cpu": 32, "mps": 64, "cuda": 256}
 _TEXT_BATCH = 64
 _REMEMBERED_TEXTS = 4096  # background and repeated queries; 2 KB each at 512 numbers
-
-
-class Encoder(Protocol):
-    """Anything that puts tiles and texts into one space of unit vectors."""
-
-    @property
-    def name(self) -> str:
-        """Names the space: vectors of encoders with different names cannot be compared."""
-
-    @property
-    def dim(self) -> int:
-        """The length of every vector."""
-
-    def encode_images(self, rgb: Rgb) -> Vectors:
-        """uint8 (n, 224, 224, 3) -> float32 (n, dim), unit norm."""
-
-    def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """n strings -> float32 (n, dim), unit norm."""
-
-    def patch_features(self, rgb: Rgb) -> Vectors:
-        """uint8 (n, 224, 224, 3) -> float32 (n, rows, cols, dim), unit norm; row 0 is the top."""
 
 
 class ClipEncoder:
@@ -297,38 +274,6 @@ class ClipEncoder:
                 f"or {self._dtype} is too narrow for it: load it with precision='fp32'."
             )
         return vectors
-
-
-def encode_tokens(model: Any, tokens: "Tensor") -> "Tensor":
-    """open_clip's `model.encode_text(tokens)`, without the work on padding.
-
-    Attention in CLIP's text tower is causal and the vector is read at the end token, so what
-    comes after the longest text's end token cannot matter. Towers that differ are left to
-    open_clip.
-
-    Args:
-        model: An open_clip model.
-        tokens: int (n, context length) from its tokenizer.
-
-    Returns:
-        float (n, dim), not normalised, differentiable.
-    """
-    from open_clip.transformer import text_global_pool
-
-    features: Tensor
-    if getattr(model, "text_pool_type", None) != "argmax" or model.attn_mask is None:
-        features = model.encode_text(tokens)
-        return features
-    length = int(tokens.argmax(dim=-1).max()) + 1
-    tokens = tokens[:, :length]
-    x = model.token_embedding(tokens) + model.positional_embedding[:length]
-    x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
-    x = text_global_pool(model.ln_final(x), tokens, "argmax")
-    projection = model.text_projection  # a matrix, a linear layer, or none
-    features = (
-        x if projection is None else projection(x) if callable(projection) else x @ projection
-    )
-    return features
 
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ other vectors. So it is a field of the record, never a default.
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest
 from importlib import resources
 from json import loads
 from pathlib import Path
@@ -171,6 +171,13 @@ def record_of_checkpoint(path: Path, state: Mapping[str, "Tensor"]) -> ModelReco
     )
 
 
+def name_of_file(architecture: str, path: Path) -> str:
+    """What a checkpoint of one's own is called: its contents name its vectors."""
+    with path.open("rb") as file:
+        digest = file_digest(file, "sha256").hexdigest()
+    return f"{architecture}@{digest[:12]}"
+
+
 def architecture_in(state: Mapping[str, "Tensor"]) -> str | None:
     """The known architecture these shapes belong to, for error messages."""
     shape = _shape_in(state)
@@ -233,13 +240,9 @@ def _from_open_clip(architecture: str, rest: str) -> ModelRecord | None:
 
 
 def _local(architecture: str, *, quick_gelu: bool, path: Path) -> ModelRecord:
-    """A file keenkite knows nothing of: its contents name its vectors."""
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    """A file keenkite knows nothing of."""
     return ModelRecord(
-        name=f"{architecture}@{digest.hexdigest()[:12]}",
+        name=name_of_file(architecture, path),
         architecture=architecture,
         quick_gelu=quick_gelu,
         source=path,

@@ -25,14 +25,14 @@ logger = logging.getLogger(__name__)
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 """What the system says when a disk is full, a quota is used up, or a folder is not ours."""
 
-Progress = Callable[[int, int], None]
+OnBytes = Callable[[int, int], None]
 """Called with (bytes so far, bytes in all) while weights download; in all is 0 if unknown."""
 
 
 def fetch(
     source: HubFile,
     *,
-    progress: Progress | None = None,
+    progress: OnBytes | None = None,
     endpoint: str | None = None,
     cache_dir: Path | None = None,
 ) -> Path:
@@ -257,7 +257,7 @@ def _check_fit(
         )
 
 
-def _meter(progress: Progress) -> type:
+def _meter(progress: OnBytes) -> type:
     """A progress bar class for huggingface_hub that reports to `progress` instead of drawing."""
 
     class Meter:

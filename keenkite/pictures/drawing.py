@@ -1,15 +1,14 @@
-"""What pictures are drawn with: colours, one line of text, a legend, a bar of 500 m, a ring."""
+"""What pictures are drawn with: colours, one line of text, a legend, a bar of scale, a ring."""
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-
-from keenkite.scene import PIXEL
 
 Rgb = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -18,6 +17,9 @@ PAPER: Colour = (255, 255, 255)
 INK: Colour = (24, 28, 34)
 QUIET: Colour = (104, 112, 122)
 VACANT: Colour = (232, 234, 237)
+
+CREDIT_HEIGHT = 20
+"""Pixels that whose data it is takes at the bottom of a picture."""
 
 _INFERNO = (
     (0, 0, 4), (31, 12, 72), (85, 15, 109), (136, 34, 106), (186, 54, 85),
@@ -53,13 +55,41 @@ def legend(page: Image.Image, *, x: int, y: int, width: int, size: int) -> None:
     page.paste(Image.fromarray(blend(ground, values)), (left, y + 2))
 
 
-def ground_bar(pen: ImageDraw.ImageDraw, *, x: int, y: int, scale: int, size: int) -> None:
-    """A bar as long as 500 m, in the lower left of a picture."""
-    right = x + round(500 / PIXEL * scale)
+def ground_bar(
+    pen: ImageDraw.ImageDraw, at: tuple[int, int], *, span: float, width: int, size: int
+) -> None:
+    """A bar of a round length, for the lower left of a picture.
+
+    Args:
+        pen: Draws on the picture.
+        at: (x, y) of the bar's lower left corner.
+        span: Width of the picture on the ground, metres.
+        width: The same in pixels.
+        size: Of its text.
+    """
+    x, y = at
+    metres = round_length(span / 4)
+    right = x + round(metres / span * width)
     thick = max(2, size // 5)
     pen.rectangle((x - 1, y - thick - 1, right + 1, y + 1), fill=INK)
     pen.rectangle((x, y - thick, right, y), fill=PAPER)
-    pen.text((x, y - thick - 4), "500 m", PAPER, font(size), "ls", stroke_width=2, stroke_fill=INK)
+    text = f"{metres:g} m" if metres < 1000 else f"{metres / 1000:g} km"
+    pen.text((x, y - thick - 4), text, PAPER, font(size), "ls", stroke_width=2, stroke_fill=INK)
+
+
+def round_length(most: float) -> float:
+    """The longest of 1, 2, 2.5 and 5 times a power of ten that is no longer than `most`, metres."""
+    power = 10.0 ** math.floor(math.log10(most))
+    return max(part * power for part in (1, 2, 2.5, 5) if part * power <= most)
+
+
+def credit(pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, *, room: int) -> None:
+    """Whose data a picture shows: small and quiet, but never cut, however small the room.
+
+    Takes `CREDIT_HEIGHT` pixels below `at`.
+    """
+    size = next((size for size in (11, 10, 9, 8, 7) if length(text, size) <= room), 6)
+    pen.text(at, text, QUIET, font(size), "la")
 
 
 def ring(picture: Image.Image, row: float, col: float, *, radius: int) -> None:

@@ -1,14 +1,17 @@
-"""Look at one tile of an index: its pixels, and where in it a thing is.
+"""Look at tiles of an index: their pixels, and where in them a thing is.
 
-view = look(index, encoder, tile_id, "airport", archive=PixelArchive(folder))
+view = look(index, encoder, tile_id, text="airport", archive=PixelArchive.beside(index.folder))
 view.heat.peak_lonlat(view.tile)
 view.save(Path("airport.png"))      # or .tif, for a GIS
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +19,19 @@ from PIL import Image
 
 from keenkite.area import Area
 from keenkite.catalog import Catalog
-from keenkite.encoder import Encoder
+from keenkite.encoder import Encoder, bands_of
 from keenkite.errors import CatalogError, InputError, SceneError, StorageError
 from keenkite.index import TileIndex
-from keenkite.retrieval.heatmap import Heatmap, heatmap, heatmaps
-from keenkite.pictures.sheets import contact_sheet, overlay, write_geotiff
+from keenkite.pictures.files import write_geotiff
+from keenkite.pictures.sheets import contact_sheet
+from keenkite.pictures.tile import overlay
 from keenkite.pixels import PixelArchive
 from keenkite.reader import read_strips
-from keenkite.retrieval.search import Result
-from keenkite.scene import PIXEL, Window
-from keenkite.tiling import Tile
+from keenkite.retrieval.heatmap import Heatmap, heatmap, heatmaps
+from keenkite.retrieval.result import Result
+from keenkite.scene import Scene, Window
+from keenkite.sensors import Sensor
+from keenkite.tiling import Tile, resample
 
 FORMATS = (".png", ".tif", ".tiff")
 
@@ -38,6 +44,12 @@ class View:
     rgb: NDArray[np.uint8]
     """(224, 224, 3)."""
     heat: Heatmap
+    sensor: Sensor
+    """Whose imagery it is; pictures and files carry its attribution."""
+
+    def picture(self, *, scale: int = 2) -> Image.Image:
+        """The tile under its heatmap; see `overlay`."""
+        return overlay(self.rgb, self.heat, self.tile, sensor=self.sensor, scale=scale)
 
     def save(self, path: Path) -> None:
         """As a picture (.png), or as numbers with their place (.tif).
@@ -48,10 +60,10 @@ class View:
         """
         check_format(path)
         if path.suffix.lower() != ".png":
-            write_geotiff(path, self.heat, self.tile)
+            write_geotiff(path, self.heat, self.tile, sensor=self.sensor)
             return
         try:
-            overlay(self.rgb, self.heat).save(path)
+            self.picture().save(path)
         except OSError as error:
             raise StorageError(
                 f"The picture cannot be written to {path}: {error}. "
@@ -75,15 +87,15 @@ def look(
     index: TileIndex,
     encoder: Encoder,
     tile_id: str,
-    text: str,
     *,
+    text: str,
     archive: PixelArchive | None,
     catalog: Catalog | None = None,
 ) -> View:
     """Where in a tile of the index a text's thing is.
 
     Args:
-        index: Knows the tile. Its vectors are not used: any encoder will do.
+        index: Knows the tile. Its vectors are not used: any encoder of its imagery will do.
         encoder: Makes the map.
         tile_id: As search answers it.
         text: One concept, such as "airport".
@@ -99,14 +111,23 @@ def look(
     if not found:
         raise InputError(
             f"Tile {tile_id!r:.120} is not in the index {index.location}. "
-            f"Take an id from a search, such as 32654-345-3550-20240512-S2B."
+            f"Take an id from a search, such as 32654-2240-345-3550-20240512T012345-S2B."
         )
-    rgb = tile_pixels(found[0], archive, catalog)
-    return View(tile=found[0], rgb=rgb, heat=heatmap(encoder, rgb, text))
+    (tile,) = found
+    rgb = tile_pixels(tile, archive, catalog)
+    bands = bands_of(encoder)
+    shown = rgb if bands is None else tile_pixels(tile, archive, catalog, bands=bands)
+    heat = heatmap(encoder, shown, text)
+    return View(tile=tile, rgb=rgb, heat=heat, sensor=index.sensor)
 
 
 def answer_sheet(
-    result: Result, encoder: Encoder, archive: PixelArchive, *, title: str | None = None
+    result: Result,
+    encoder: Encoder,
+    archive: PixelArchive,
+    *,
+    sensor: Sensor,
+    title: str | None = None,
 ) -> Image.Image:
     """A contact sheet of an answer, each tile beside its heatmap where the query has a text.
 
@@ -114,6 +135,7 @@ def answer_sheet(
         result: What `search` answered.
         encoder: Makes the maps.
         archive: Where the pixels of what was indexed are kept; a hit without has an empty frame.
+        sensor: Whose imagery it is: the index's.
         title: The first line; the query's text by default.
     """
     images: list[NDArray[np.uint8] | None] = []
@@ -125,14 +147,31 @@ def answer_sheet(
     text = result.query.text
     heats = None
     if text is not None and images and all(image is not None for image in images):
-        heats = heatmaps(encoder, np.stack([i for i in images if i is not None]), text)
-    return contact_sheet(result, images, title=title or text or "like the examples", heats=heats)
+        shown: list[Any] = images
+        if (bands := bands_of(encoder)) is not None:
+            shown = [archive.bands(hit.tile, bands) for hit in result.hits]
+        heats = heatmaps(encoder, np.stack(shown), text)
+    title = title or text or "like the examples"
+    return contact_sheet(result, images, title=title, sensor=sensor, heats=heats)
 
 
 def tile_pixels(
-    tile: Tile, archive: PixelArchive | None, catalog: Catalog | None = None
-) -> NDArray[np.uint8]:
-    """A tile's pixels, uint8 (size, size, 3): from the archive, else from its scene.
+    tile: Tile,
+    archive: PixelArchive | None,
+    catalog: Catalog | None = None,
+    *,
+    bands: Sequence[str] | None = None,
+) -> NDArray[Any]:
+    """A tile's pixels, from the archive, else from its scenes.
+
+    Args:
+        tile: Of any span.
+        archive: Where they are kept, if anywhere.
+        catalog: Where its scenes are looked up otherwise; None gives up.
+        bands: Names of the sensor's bands; None for a picture.
+
+    Returns:
+        uint8 (224, 224, 3) red, green, blue; or uint16 (224, 224, bands) reflectance × 10,000.
 
     Raises:
         SceneError: neither has them.
@@ -140,28 +179,50 @@ def tile_pixels(
     missing = SceneError(f"No pixels are kept for tile {tile.id}: build with an archive.")
     if archive is not None:
         try:
-            return archive.tile(tile)
+            return archive.tile(tile) if bands is None else archive.bands(tile, bands)
         except SceneError as error:
             missing = error
     if catalog is None:
         raise missing
     try:
-        return _read_again(tile, catalog)
+        return _read_again(tile, catalog, bands)
     except (CatalogError, SceneError) as error:
         raise SceneError(f"{missing} Its scene was tried too: {error}") from error
 
 
-def _read_again(tile: Tile, catalog: Catalog) -> NDArray[np.uint8]:
-    """From the files that the build read."""
+def _read_again(tile: Tile, catalog: Catalog, bands: Sequence[str] | None) -> NDArray[Any]:
+    """From the files that the build read; where one has no data, from the next of its pass."""
     around = Area.around(tile.lon, tile.lat, 0.1)
-    day = tile.datetime.date()
-    for scene in catalog.search(around, day, day, max_cloud=101):  # below 101 %: whatever it is
-        if scene.id == tile.scene_id:
-            window = Window(
-                row=round((scene.north - tile.north) / PIXEL),
-                col=round((tile.west - scene.west) / PIXEL),
-                rows=tile.size,
-                cols=tile.size,
-            )
-            return np.concatenate([strip.rgb for strip in read_strips(scene, window)])
-    raise CatalogError(f"the catalog does not have scene {tile.scene_id}")
+    first = tile.datetime.astimezone(UTC)
+    # The moment is that of the earliest scene: others of the pass may be of the next day.
+    days = first.date(), (first + timedelta(minutes=10)).date()
+    scenes = {scene.id: scene for scene in catalog.search(around, *days, max_cloud=None)}
+    parts = []
+    for name in tile.scene_ids:
+        if name not in scenes:
+            raise CatalogError(f"the catalog does not have scene {name}")
+        if scenes[name].epsg != tile.epsg:
+            raise CatalogError(f"scene {name} is of another UTM zone than the tile")
+        parts.append(_read(tile, scenes[name], bands))
+    pixels, empty = parts[0]
+    for more, gone in parts[1:]:
+        pixels, empty = np.where(empty[..., None], more, pixels), empty & gone
+    return np.ascontiguousarray(resample(pixels[None])[0])
+
+
+def _read(
+    tile: Tile, scene: Scene, bands: Sequence[str] | None
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """A tile in the pixels of a scene, (side, side, channels), and where that has no data."""
+    side = round(tile.span / scene.metres)
+    window = Window(
+        row=round((scene.north - tile.north) / scene.metres),
+        col=round((tile.west - scene.west) / scene.metres),
+        rows=side,
+        cols=side,
+    )
+    strips = list(read_strips(scene, window, bands=bands or ()))
+    shown = np.concatenate([strip.rgb if bands is None else strip.bands for strip in strips])
+    classes = scene.sensor.classes
+    nodata = 0 if classes is None else classes.nodata
+    return shown, np.concatenate([strip.classes for strip in strips]) == nodata

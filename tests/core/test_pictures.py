@@ -2,6 +2,8 @@
 
 import io
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,9 @@ from PIL import Image
 
 from keenkite import utm
 from keenkite.errors import InputError, StorageError
+from keenkite.export.geojson import hits_geojson
 from keenkite.pictures import (
     contact_sheet,
-    hits_geojson,
     overlay,
     place,
     tile_image,
@@ -25,21 +27,33 @@ from keenkite.pictures import (
     to_png,
     write_geotiff,
 )
-from keenkite.pictures.drawing import LUT
+from keenkite.pictures.drawing import LUT, round_length
+from keenkite.pictures.tile import credit_of
 from keenkite.retrieval.heatmap import Heatmap
-from keenkite.retrieval.search import Hit, Query, Result
+from keenkite.retrieval.query import Query
+from keenkite.retrieval.result import Hit, Result
+from keenkite.sensors import SENTINEL2, Sensor
 from keenkite.tiling import Tile
 
 
-def make_tile(*, epsg: int = 32654, column: int = 345, row: int = 3550, day: int = 12) -> Tile:
-    x, y = column * 1120 + 1120, row * 1120 - 1120
-    lon, lat = utm.unproject(epsg, x, y)
+def make_tile(
+    *, epsg: int = 32654, column: int = 345, row: int = 3550, day: int = 12, **others: Any
+) -> Tile:
+    facts = {"span": 2240, "cloud": 0.0, "regions": ("kanto",)} | others
     return Tile(
-        epsg=epsg, column=column, row=row, size=224, stride=112,
-        datetime=datetime(2024, 5, day, 1, 27, tzinfo=UTC), platform="S2B", scene_id="scene",
-        collection="sentinel-2-c1-l2a", region="kanto", lon=float(lon), lat=float(lat),
-        bounds=(0, 0, 0, 0), cloud=0, water=0, vegetation=1, bare=0, snow=0, valid=1,
+        epsg=epsg, column=column, row=row, datetime=datetime(2024, 5, day, 1, 27, tzinfo=UTC),
+        platform="S2B", collection="sentinel-2-c1-l2a", scene_ids=("scene",), **facts,
     )  # fmt: skip
+
+
+def picture_of(
+    rgb: NDArray[np.uint8], heat: Heatmap, *, tile: Tile | None = None, **how: Any
+) -> Image.Image:
+    return overlay(rgb, heat, tile or make_tile(), sensor=SENTINEL2, **how)
+
+
+def sheet_of(result: Result, images: Sequence[NDArray[np.uint8] | None], **how: Any) -> Image.Image:
+    return contact_sheet(result, images, title="airport", sensor=SENTINEL2, **how)
 
 
 def make_rgb(level: int = 90) -> NDArray[np.uint8]:
@@ -85,8 +99,8 @@ def test_a_picture_of_a_tile_is_its_pixels_enlarged() -> None:
 
 def test_colour_is_laid_where_the_map_is_high_and_nowhere_else() -> None:
     rgb = make_rgb()
-    plain = np.asarray(overlay(rgb, make_heat(0), scale=1), int)
-    heated = np.asarray(overlay(rgb, make_heat(spot()), scale=1), int)
+    plain = np.asarray(picture_of(rgb, make_heat(0), scale=1), int)
+    heated = np.asarray(picture_of(rgb, make_heat(spot()), scale=1), int)
     change = np.abs(heated - plain)[:224].sum(axis=-1)
     assert change[58:63, 148:153].min() > 100
     assert change[150:, :100].max() < 3
@@ -99,25 +113,25 @@ def test_the_same_value_has_the_same_colour_in_every_picture() -> None:
     strong = make_heat(spot())
     rgb = np.full((224, 224, 3), 80, np.uint8)
     at = int(np.abs(strong.values[60] - 0.3).argmin())
-    one = np.asarray(overlay(rgb, faint, scale=1), int)[60, 150]
-    other = np.asarray(overlay(rgb, strong, scale=1), int)[60, at]
+    one = np.asarray(picture_of(rgb, faint, scale=1), int)[60, 150]
+    other = np.asarray(picture_of(rgb, strong, scale=1), int)[60, at]
     assert np.abs(one - other).max() <= 6
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
 def test_the_legend_is_below_and_says_what_was_looked_for(scale: int) -> None:
-    picture = overlay(make_rgb(), make_heat(spot()), scale=scale)
+    picture = picture_of(make_rgb(), make_heat(spot()), scale=scale)
     assert picture.width == 224 * scale
     legend = np.asarray(picture.convert("L"))[224 * scale :]
-    assert 30 <= len(legend) <= 80
-    other = overlay(make_rgb(), make_heat(spot()), text="golf course", scale=scale)
+    assert 50 <= len(legend) <= 100
+    other = picture_of(make_rgb(), make_heat(spot()), text="golf course", scale=scale)
     text = np.asarray(other.convert("L"))[224 * scale :]
     assert (legend != text).any()
     assert legend[0].min() == 255  # a margin, not the tile
 
 
 def test_a_long_text_is_cut_to_its_room() -> None:
-    picture = overlay(make_rgb(), make_heat(0), text="a very long text " * 600, scale=1)
+    picture = picture_of(make_rgb(), make_heat(0), text="a very long text " * 600, scale=1)
     assert picture.width == 224
 
 
@@ -127,7 +141,7 @@ def test_a_sheet_has_room_for_every_hit_and_fits_a_chat(number: int, with_heat: 
     result = make_result(number)
     images = [make_rgb(40 + 3 * n) for n in range(number)]
     heats = [make_heat(spot())] * number if with_heat else None
-    sheet = contact_sheet(result, images, title="airport", heats=heats)
+    sheet = sheet_of(result, images, heats=heats)
     assert sheet.mode == "RGB"
     assert sheet.width <= 1000
     seen = np.asarray(sheet)
@@ -140,14 +154,69 @@ def test_a_sheet_has_room_for_every_hit_and_fits_a_chat(number: int, with_heat: 
 
 def test_a_hit_without_pixels_leaves_its_place_empty() -> None:
     images = [make_rgb(), None]
-    sheet = contact_sheet(make_result(2), images, title="airport")
-    assert sheet.size == contact_sheet(make_result(2), [make_rgb()] * 2, title="airport").size
+    sheet = sheet_of(make_result(2), images)
+    assert sheet.size == sheet_of(make_result(2), [make_rgb()] * 2).size
 
 
 def test_tiles_without_a_search_make_a_sheet_too() -> None:
     tiles = [make_tile(), make_tile(day=13)]
-    sheet = tile_sheet(tiles, [make_rgb()] * 2, title="dam", heats=[make_heat(spot())] * 2)
+    sheet = tile_sheet(
+        tiles, [make_rgb()] * 2, title="dam", sensor=SENTINEL2, heats=[make_heat(spot())] * 2
+    )
     assert sheet.width <= 1000
+
+
+@pytest.mark.parametrize(
+    ("span", "metres"), [(2240, 500), (1120, 250), (4480, 1000), (560, 100), (143.36, 25)]
+)
+def test_the_bar_of_scale_is_a_round_part_of_the_tiles_width(span: float, metres: float) -> None:
+    assert round_length(span / 4) == metres
+    for width in (224, 448):
+        ground = np.full((224, 224, 3), 90, np.uint8)
+        tile = make_tile(span=span)
+        picture = picture_of(ground, make_heat(0), tile=tile, scale=width // 224)
+        bright = np.asarray(picture.convert("L"))[:width] > 250
+        # The bar's lowest row has nothing beside it.
+        lowest = max(row for row in range(width) if bright[row].any())
+        assert bright[lowest].sum() == pytest.approx(metres / span * width, abs=1.5)
+
+
+SOMEBODY = replace(SENTINEL2, attribution="Somebody {year}")
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_whose_imagery_it_is_stands_at_the_bottom_of_a_picture_whole(scale: int) -> None:
+    def foot(sensor: Sensor) -> NDArray[np.uint8]:
+        heat = make_heat(0)
+        picture = overlay(make_rgb(), heat, make_tile(), sensor=sensor, scale=scale)
+        return np.asarray(picture.convert("L"))[-16:]
+
+    credit = foot(SENTINEL2)
+    assert (credit != foot(SOMEBODY)).any()
+    assert credit.min() < 200
+    assert credit[:, -3:].min() == 255  # nothing runs over the edge
+
+
+def test_whose_imagery_it_is_names_the_years_of_the_tiles_that_are_shown() -> None:
+    tiles = [replace(make_tile(), datetime=datetime(year, 1, 1, tzinfo=UTC)) for year in (2024, 2019)]
+    assert credit_of(tiles[:1], SENTINEL2) == "Contains modified Copernicus Sentinel data 2024"
+    later = replace(make_tile(), datetime=datetime(2025, 1, 1, tzinfo=UTC))
+    assert credit_of([later, tiles[0]], SENTINEL2).endswith(" 2024-2025")
+    of_one = np.asarray(tile_sheet([tiles[0]], [make_rgb()], title="a", sensor=SENTINEL2))
+    of_other = np.asarray(tile_sheet([tiles[0]], [make_rgb()], title="a", sensor=SOMEBODY))
+    assert (of_one[:-20] == of_other[:-20]).all()
+    assert (of_one[-20:] != of_other[-20:]).any()
+    assert np.asarray(sheet_of(make_result(0), []))[-20:].min() == 255  # no tile, nobody's imagery
+
+
+def test_a_sheet_of_tiles_of_several_widths_says_them() -> None:
+    wide = make_tile(span=4480)
+    images = [make_rgb()] * 2
+    one, other = (
+        np.asarray(tile_sheet(tiles, images, title="a", sensor=SENTINEL2))
+        for tiles in ([make_tile(), make_tile()], [make_tile(), wide])
+    )
+    assert (one[84 + 224 : -20] != other[84 + 224 : -20]).any()
 
 
 def test_places_are_written_for_people() -> None:
@@ -157,20 +226,20 @@ def test_places_are_written_for_people() -> None:
 
 def test_a_sheet_needs_as_many_images_as_hits() -> None:
     with pytest.raises(InputError, match="2 tiles need as many images"):
-        contact_sheet(make_result(2), [make_rgb()], title="airport")
+        sheet_of(make_result(2), [make_rgb()])
     with pytest.raises(InputError, match="as many heatmaps"):
-        contact_sheet(make_result(1), [make_rgb()], title="airport", heats=[])
+        sheet_of(make_result(1), [make_rgb()], heats=[])
     with pytest.raises(InputError, match="100 tiles at most"):
-        tile_sheet([make_tile()] * 101, [None] * 101, title="airport")
+        tile_sheet([make_tile()] * 101, [None] * 101, title="x", sensor=SENTINEL2)
 
 
 def test_what_is_no_tile_is_refused() -> None:
     with pytest.raises(InputError, match="uint8"):
         tile_image(np.zeros((224, 224), np.uint8))
     with pytest.raises(InputError, match="uint8"):
-        overlay(np.full((224, 224, 3), np.nan), make_heat(0))  # type: ignore[arg-type]
+        picture_of(np.full((224, 224, 3), np.nan), make_heat(0))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="not of the same tile"):
-        overlay(np.zeros((100, 100, 3), np.uint8), make_heat(0))
+        picture_of(np.zeros((100, 100, 3), np.uint8), make_heat(0))
     with pytest.raises(InputError, match="1 to 8"):
         tile_image(make_rgb(), scale=0)
 
@@ -191,12 +260,13 @@ def test_a_png_keeps_to_its_bytes_and_all_colours_where_they_fit() -> None:
 
 def test_a_geotiff_is_read_by_rasterio_where_the_tile_is(tmp_path: Path) -> None:
     heat, tile = make_heat(spot()), make_tile()
-    write_geotiff(tmp_path / "heat.tif", heat, tile)
+    write_geotiff(tmp_path / "heat.tif", heat, tile, sensor=SENTINEL2)
     with rasterio.open(tmp_path / "heat.tif") as file:
         assert (file.read(1) == heat.values).all()
         assert file.crs.to_epsg() == tile.epsg
         assert file.bounds == (tile.west, tile.north - 2240, tile.west + 2240, tile.north)
         assert file.tags()["text"] == "airport"
+        assert "Copernicus Sentinel data 2024" in file.tags()["TIFFTAG_COPYRIGHT"]
         lon, lat = heat.peak_lonlat(tile)
         ((value,),) = file.sample([utm.project(tile.epsg, lon, lat)])
     assert value == pytest.approx(heat.strength)
@@ -204,7 +274,9 @@ def test_a_geotiff_is_read_by_rasterio_where_the_tile_is(tmp_path: Path) -> None
 
 def test_a_geotiff_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be written"):
-        write_geotiff(tmp_path / "nowhere" / "heat.tif", make_heat(0), make_tile())
+        write_geotiff(
+            tmp_path / "nowhere" / "heat.tif", make_heat(0), make_tile(), sensor=SENTINEL2
+        )
 
 
 def test_hits_for_a_map_are_the_tiles_squares() -> None:

@@ -1,13 +1,11 @@
 """Every place that states a version states the same one."""
 
-from tests.support.paths import ROOT
 import json
 import re
 import tomllib
-from pathlib import Path
 
 import keenkite
-
+from tests.support.paths import ROOT
 
 
 def test_all_versions_agree() -> None:
@@ -40,5 +38,5 @@ def test_the_registry_and_the_bundle_name_the_package_and_its_command() -> None:
 
 def test_the_bundle_lists_the_servers_tools() -> None:
     bundle = json.loads((ROOT / "server" / "manifest.json").read_text())
-    snapshots = {path.stem for path in (ROOT / "tests" / "snapshots").glob("*.json")}
+    snapshots = {path.stem for path in (ROOT / "tests" / "server" / "snapshots").glob("*.json")}
     assert {tool["name"] for tool in bundle["tools"]} == snapshots

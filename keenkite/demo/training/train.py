@@ -1,4 +1,4 @@
-"""Train keenkite-tiny, the embedded model: ``python -m keenkite.demo.training.train --eurosat FOLDER``.
+"""Train keenkite-tiny: ``python -m keenkite.demo.training.train --eurosat FOLDER``, from a clone.
 
 What it learns from: tiles of drawn worlds (seeds from TRAINING_SEEDS, which no shipped or tested
 world uses) and mosaics of real EuroSAT chips. The loss is a sigmoid for every pair of picture and
@@ -27,15 +27,13 @@ from typing import Any
 import numpy as np
 import open_clip
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from keenkite.demo.training.eurosat import Chips, load_chips
+from keenkite.demo.training.loss import GRID, loss_of
 from keenkite.demo.training.samples import Batch, Source, batches, chip_sample, world_sample
 from keenkite.demo.training.vocabulary import PHRASES, TEMPLATES
 from keenkite.demo.world import World, draw_world
-from keenkite.encoder import encode_tokens
-from keenkite.encoder.clearclip import last_block
 
 CONFIG: dict[str, Any] = {
     "embed_dim": 128,
@@ -74,38 +72,6 @@ CYCLES = (
 )
 
 MODEL_FOLDER = Path(__file__).parents[2] / "encoder" / "tiny"
-GRID = 14
-"""Patches along one side of a 224 px tile."""
-
-
-def forward(
-    visual: open_clip.transformer.VisionTransformer, images: torch.Tensor, corner: tuple[int, int]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Both outputs of the image tower for a window of a tile.
-
-    Args:
-        visual: The image tower.
-        images: (n, 3, h, w), normalised; h and w multiples of 16, at most 224.
-        corner: (row, column) of the window in the tile's grid of patches: which position
-            embeddings it gets.
-
-    Returns:
-        Unit vectors (n, dim) of the windows, and (n, h/16 · w/16, dim) of their patches.
-    """
-    x = visual.conv1(images)
-    rows, columns = x.shape[2:]
-    row, column = corner
-    place = visual.positional_embedding
-    grid = place[1:].unflatten(0, (GRID, GRID))[row : row + rows, column : column + columns]
-    x = x.flatten(2).transpose(1, 2) + grid.flatten(0, 1)
-    head = (visual.class_embedding + place[0]).expand(len(x), 1, -1)
-    x = visual.ln_pre(torch.cat([head, x], dim=1))
-    *blocks, last = visual.transformer.resblocks
-    for block in blocks:
-        x = block(x)
-    whole = visual.ln_post(last(x)[:, 0]) @ visual.proj
-    patches = visual.ln_post(last_block(last, x)[:, 1:]) @ visual.proj
-    return F.normalize(whole, dim=-1), F.normalize(patches, dim=-1)
 
 
 def say(rng: np.random.Generator) -> list[str]:
@@ -116,57 +82,9 @@ def say(rng: np.random.Generator) -> list[str]:
     ]
 
 
-def pair_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Sigmoid loss of each pair of picture and label, over pairs that are 1 or 0 (-1: unknown).
-
-    Present and absent weigh the same, however rare the thing is.
-    """
-    raw = F.softplus(torch.where(labels == 1, -logits, logits))
-    there, absent = labels == 1, labels == 0
-    return raw[there].mean() + raw[absent].mean()
-
-
-def choice_loss(logits: torch.Tensor, labels: torch.Tensor, dim: int) -> torch.Tensor:
-    """Contrastive loss with several right answers along ``dim``: any of them against the rest."""
-    logits, labels = logits.movedim(dim, -1), labels.movedim(dim, -1)
-    some = (labels == 1).any(-1)
-    logits, labels = logits[some], labels[some]
-    known = logits.masked_fill(labels == -1, -torch.inf)
-    right = logits.masked_fill(labels != 1, -torch.inf)
-    return (torch.logsumexp(known, -1) - torch.logsumexp(right, -1)).mean()
-
-
 def _fade(done: float) -> float:
     """Cosine from 1 to 0."""
     return 0.5 * (1 + math.cos(math.pi * done))
-
-
-def loss_of(
-    model: open_clip.CLIP, batch: Batch, tokens: torch.Tensor, corner: tuple[int, int]
-) -> torch.Tensor:
-    """Tiles and patches against all labels."""
-    texts = F.normalize(encode_tokens(model, tokens), dim=-1)
-    mean, std = (
-        torch.tensor(values).view(1, 3, 1, 1)
-        for values in (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
-    )
-    images = (torch.from_numpy(batch.rgb).permute(0, 3, 1, 2).float() / 255 - mean) / std
-    whole, patches = forward(model.visual, images, corner)
-    scale, bias = model.logit_scale.exp(), model.logit_bias
-    labels = torch.from_numpy(batch.whole)
-    logits = scale * whole @ texts.T + bias
-    loss = (
-        pair_loss(logits, labels)
-        + 0.5 * choice_loss(logits, labels, 1)
-        + 0.5 * choice_loss(logits, labels, 0)
-    )
-    patch_logits = scale * patches @ texts.T + bias
-    patch_labels = torch.from_numpy(batch.patches)
-    return (
-        loss
-        + pair_loss(patch_logits, patch_labels)
-        + 0.5 * choice_loss(patch_logits, patch_labels, 2)
-    )
 
 
 def train(
@@ -276,7 +194,9 @@ def export(state: Mapping[str, torch.Tensor], folder: Path) -> None:
 
 def main() -> None:
     """Draw, train, write."""
-    parser = argparse.ArgumentParser(prog="python -m keenkite.demo.training.train", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m keenkite.demo.training.train", description=__doc__
+    )
     parser.add_argument("--eurosat", type=Path, help="EuroSAT's RGB folder or zip; optional")
     parser.add_argument("--out", type=Path, default=MODEL_FOLDER)
     parser.add_argument("--worlds", type=int, default=48)
