@@ -30,7 +30,9 @@ SHARED = 0.5
 _AXIS = 6_378_137.0  # metres, WGS 84
 _ECCENTRICITY2 = 0.00669437999014
 _ROUNDING = 1e-6  # of a tile: polygons taken from one zone to another are not exact
-_REACH = 0.75  # of a tile's span: from its centre to that of a smaller one that shares half, and more
+_REACH = (
+    0.75  # of a tile's span: from its centre to that of a smaller one that shares half, and more
+)
 
 
 def positions(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.float64]:

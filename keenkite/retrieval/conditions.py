@@ -14,14 +14,13 @@ from typing import Protocol
 import numpy as np
 
 from keenkite.index import Match, TileIndex
+from keenkite.retrieval.concepts import Floats, Vectors
 from keenkite.retrieval.examples import Examples
 from keenkite.retrieval.near import Surroundings, km_between, vectors_of
 from keenkite.retrieval.query import Asked, Query
 from keenkite.retrieval.result import Hit, Met
 from keenkite.retrieval.scoring import (
-    Floats,
     Scorer,
-    Vectors,
     Wanted,
     confidence,
     log_confidence,

@@ -10,8 +10,8 @@ from keenkite.area import Area
 from keenkite.errors import InputError
 from keenkite.ground import distance_km
 from keenkite.index import Filters, TileIndex
+from keenkite.retrieval.concepts import Vectors
 from keenkite.retrieval.query import Example, Query
-from keenkite.retrieval.scoring import Vectors
 from keenkite.tiling import Tile
 
 _CORNER = 0.75

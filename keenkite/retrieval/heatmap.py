@@ -28,7 +28,7 @@ from scipy import ndimage
 
 from keenkite import utm
 from keenkite.errors import InputError
-from keenkite.retrieval.scoring import BACKGROUND, concept_and_rivals
+from keenkite.retrieval.concepts import BACKGROUND, concept_and_rivals
 from keenkite.tiling import TILE
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from shapely.geometry.polygon import orient
 from keenkite.area import Area
 from keenkite.ground import apart, distance_km, positions
 from keenkite.index import Filters, Match, TileIndex
-from keenkite.retrieval.scoring import Floats, Vectors, Wanted
+from keenkite.retrieval.concepts import Floats, Vectors
+from keenkite.retrieval.scoring import Wanted
 from keenkite.tiling import Tile
 
 EXACT = 4096
@@ -81,7 +82,8 @@ class Surroundings:
             (n,) log-odds that the concept is seen there, `ABSENT` where nothing is looked at; and
             the n tiles that show it best, None where there is none.
         """
-        odds, neighbours = np.full(len(tiles), ABSENT), [None] * len(tiles)  # type: list[Tile | None]
+        odds = np.full(len(tiles), ABSENT)
+        neighbours: list[Tile | None] = [None] * len(tiles)
         others = self._others(tiles) if tiles else []
         if not others:
             return odds, neighbours
@@ -154,5 +156,3 @@ def common(area: Area | None, other: Area) -> Area | None:
     shape = shapely.MultiPolygon(area.parts).intersection(shapely.MultiPolygon(other.parts))
     parts = [part for part in shapely.get_parts(shape) if part.area > 0]
     return Area(parts=tuple(map(orient, parts))) if parts else None
-
-

@@ -12,6 +12,7 @@ from dataclasses import replace
 from keenkite.encoder import Encoder
 from keenkite.ground import KeptGround
 from keenkite.index import Filters, TileIndex
+from keenkite.retrieval.concepts import BACKGROUND
 from keenkite.retrieval.conditions import Candidates, Conditions, Judgement
 from keenkite.retrieval.examples import Examples
 from keenkite.retrieval.near import BOUND, common, together
@@ -20,7 +21,7 @@ from keenkite.retrieval.query import Query as Query
 from keenkite.retrieval.result import Hit as Hit
 from keenkite.retrieval.result import Result as Result
 from keenkite.retrieval.result import verdict_of
-from keenkite.retrieval.scoring import BACKGROUND, Scorer
+from keenkite.retrieval.scoring import Scorer
 
 PER_HIT = 5
 """Tiles looked at for each hit wanted, at least: one thing is seen by several overlapping tiles,
