@@ -48,6 +48,13 @@ class Scene:
     assets: Mapping[str, str]
     """Key of a band or of the classification, such as "red" and "scl" -> a file or an http(s) URL
     that can be read now."""
+    processed: DateTime | None = None
+    """When its pixels were made from what was sensed; None where that is not known."""
+    confirmed: bool = False
+    """Whether it is known that `ground` is what it shows; else some of it may hold no data."""
+    products: tuple[Scene, ...] = ()
+    """Of a unit of several products of one pass: these, the one whose pixels go first at the
+    beginning. Empty where it is one itself."""
     baseline: str | None = None
     """Processing baseline, such as "05.10"; None when the item does not say."""
     boa_offset_applied: bool | None = None
@@ -55,6 +62,19 @@ class Scene:
     outline: shapely.Polygon | shapely.MultiPolygon | None = None
     """Where its pixels hold data, metres in its UTM zone; None when they do all over it, or when
     that is not known."""
+
+    @property
+    def scene_ids(self) -> tuple[str, ...]:
+        """Of the STAC items that its pixels come from, its own at the beginning."""
+        others = (product.id for product in self.products)
+        return tuple(dict.fromkeys([self.id, *others]))
+
+    @property
+    def version(self) -> str:
+        """Names its products, and when each was processed."""
+        products = self.products or (self,)
+        facts = [(p.id, "-" if p.processed is None else p.processed.isoformat()) for p in products]
+        return " ".join(f"{name}/{made}" for name, made in sorted(facts))
 
     @property
     def metres(self) -> float:

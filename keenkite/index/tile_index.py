@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from keenkite.errors import InputError
+from keenkite.errors import EncoderMismatchError, InputError
 from keenkite.index.backend import Backend, Found, Told, stacked
 from keenkite.index.filters import Filters, point_id
 from keenkite.index.opening import WAIT, Named, mismatch, open_backend
@@ -333,6 +333,32 @@ class TileIndex:
             self._delete(bare)
             number += len(bare)
         return number
+
+    def retire(self, tile_ids: Sequence[str], keys: Sequence[str]) -> None:
+        """Delete tiles whose place others took, and the records of the work that made them."""
+        self._backend.delete_records([f"{COMPLETE}/{key}" for key in keys])
+        self._delete([point_id(tile_id) for tile_id in tile_ids])
+
+    def prepare(self, sensor: Sensor, spans: Sequence[float]) -> None:
+        """Get ready for tiles of a sensor and of some widths, metres.
+
+        A collection without a tile takes the sensor and the widths that it is given.
+
+        Raises:
+            EncoderMismatchError: it holds tiles of another sensor.
+        """
+        meta = self._backend.meta
+        if meta.sensor == sensor.name:
+            self.add_spans(spans)
+            return
+        if self._backend.size():
+            raise EncoderMismatchError(
+                f"The index {self.location} holds tiles of {self.sensor.title}, not of "
+                f"{sensor.title}: build another collection for these."
+            )
+        every = tuple(sorted(set(spans)))
+        self._backend.write_meta(replace(meta, sensor=sensor.name, spans=every))
+        self.sensor = sensor
 
     def statistics(self) -> Statistics:
         """Mean and covariance of the vectors, of the first 16,384 in the order of their ids.
