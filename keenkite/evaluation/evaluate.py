@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from keenkite.encoder import TILE, Encoder, Rgb
 from keenkite.errors import InputError
-from keenkite.index.statistics import Moments
+from keenkite.index.statistics import statistics_of
 from keenkite.retrieval.scoring import Scorer, Vectors, confidence, encode_concepts, judge
 from keenkite.evaluation.vector_table import VectorTable
 
@@ -219,9 +219,7 @@ def _measure(
 
 
 def _scorer(encoder: Encoder, vectors: Vectors, names: Sequence[str]) -> Scorer:
-    moments = Moments(vectors.shape[1])
-    moments.add(vectors)
-    return Scorer(encoder, moments.statistics(), names)
+    return Scorer(encoder, statistics_of(vectors), names)
 
 
 def _order(scorer: Scorer, name: str, vectors: Vectors) -> NDArray[np.float64]:

@@ -9,11 +9,9 @@ from typing import Any
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
+from keenkite.index.backend import BLOCK
 from keenkite.index.server.client import translated
 from keenkite.index.server.filters import INDEX_PARAMETERS
-
-BLOCK = 1000
-"""Points per block of a scroll."""
 
 
 class Records:
@@ -88,6 +86,7 @@ def pages(
     location: str,
     fields: bool | list[str] = True,
     with_vectors: bool = False,
+    block: int = BLOCK,
 ) -> Iterator[list[models.Record]]:
     """All points that meet a filter, by blocks."""
     offset = None
@@ -96,7 +95,7 @@ def pages(
             records, offset = client.scroll(
                 collection,
                 scroll_filter=where,
-                limit=BLOCK,
+                limit=block,
                 offset=offset,
                 with_payload=fields,
                 with_vectors=with_vectors,
