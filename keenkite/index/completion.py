@@ -7,19 +7,47 @@ in between, work is done twice, and never left undone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from keenkite.index.backend import Backend
+from keenkite.index.payload import Payload, epsg_of, platform_of
 
 KIND = "complete"
+
+FIELDS = ("tile_id", "datetime", "scene_ids", "regions")
+"""What of a tile's payload tells which records count on it."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a tile that is lost shows: as much as tells whether a record may count on it."""
+
+    scenes: frozenset[str]
+    epsg: int
+    platform: str
+    moment: datetime
+
+    @classmethod
+    def of(cls, payload: Payload) -> Sight:
+        """That of a tile."""
+        return cls(
+            scenes=frozenset(payload["scene_ids"]),
+            epsg=epsg_of(payload),
+            platform=platform_of(payload),
+            moment=datetime.fromisoformat(payload["datetime"]),
+        )
 
 
 class Completion:
     """Those of one index."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, *, pass_minutes: float) -> None:
+        """Scenes of one platform no further apart than `pass_minutes` are of one pass."""
         self._backend = backend
+        self._pass = timedelta(minutes=pass_minutes)
 
     def has(self, key: str) -> bool:
         """Whether some work is done."""
@@ -35,20 +63,41 @@ class Completion:
         records = self._backend.records(KIND)
         return {key.removeprefix(f"{KIND}/"): info for key, info in records.items()}
 
-    def forget(self, counts: Callable[[str, dict[str, Any]], bool]) -> None:
-        """Take away the records that count on something, given key and info."""
-        gone = [f"{KIND}/{key}" for key, info in self.all().items() if counts(key, info)]
+    def forget(self, which: Callable[[str, dict[str, Any]], bool]) -> None:
+        """Take away the records that are such, given key and info."""
+        gone = [f"{KIND}/{key}" for key, info in self.all().items() if which(key, info)]
         self._backend.delete_records(gone)
 
-    def forget_scenes(self, scenes: Collection[str], region: str | None = None) -> None:
-        """Those of some scenes; of one region, and those that name none, if one is given."""
-        self.forget(
-            lambda key, info: (
-                info.get("scene", key) in scenes
-                and (region is None or info.get("region", region) == region)
-            )
-        )
-
     def forget_region(self, region: str) -> None:
-        """Those of a region."""
-        self.forget(lambda key, info: info.get("region") == region)  # noqa: ARG005
+        """Take away those of a region."""
+        self.forget(lambda _, info: info.get("region") == region)
+
+    def forget_sights(self, sights: Iterable[Sight], region: str | None = None) -> None:
+        """Take away those that may count on tiles of these sights.
+
+        Args:
+            sights: of tiles that are about to go, or to lose the label of `region`.
+            region: only its records, and those that name no region.
+        """
+        lost = set(sights)
+        if lost:
+            self.forget(
+                lambda key, info: (
+                    (region is None or info.get("region", region) == region)
+                    and any(self._counts_on(key, info, sight) for sight in lost)
+                )
+            )
+
+    def _counts_on(self, key: str, info: Mapping[str, Any], sight: Sight) -> bool:
+        """Whether a record is of a scene that the tile is of, or of one of its pass beside it.
+
+        Where scenes of a pass overlap, each tile is cut from one of them, and the others count on
+        that one.
+        """
+        if not sight.scenes.isdisjoint(info.get("scenes") or [info.get("scene", key)]):
+            return True
+        if not {"platform", "epsg", "datetime"} <= info.keys():
+            return False
+        between = datetime.fromisoformat(info["datetime"]) - sight.moment
+        here = (info["platform"], info["epsg"]) == (sight.platform, sight.epsg)
+        return here and abs(between) <= self._pass

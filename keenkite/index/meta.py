@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from keenkite.errors import IndexFormatError, TileIndexError
+from keenkite.errors import IndexFormatError, InputError, TileIndexError
+from keenkite.sensors import Sensor, find_sensor
 
 FORMAT = "keenkite-index"
 FORMAT_VERSION = 2
@@ -103,6 +104,14 @@ class Meta:
             sensor=value["sensor"],
             spans=_sorted(value["spans"]),
         )
+
+
+def sensor_of(meta: Meta, location: str) -> Sensor:
+    """The record of its sensor; IndexFormatError where this keenkite has none."""
+    try:
+        return find_sensor(meta.sensor)
+    except InputError as error:
+        raise IndexFormatError(f"{location} holds imagery of another kind. {error}") from None
 
 
 def bands_of(encoder: Named) -> tuple[str, ...] | None:

@@ -56,7 +56,7 @@ def tile_of(payload: Mapping[str, Any]) -> Tile:
     tile = Tile(
         **parse_cell(payload["cell"]),
         datetime=datetime.fromisoformat(payload["datetime"]),
-        platform=payload["tile_id"].rsplit("-", 1)[1],
+        platform=platform_of(payload),
         collection=payload["collection"],
         scene_ids=tuple(payload["scene_ids"]),
         regions=tuple(payload["regions"]),
@@ -65,6 +65,16 @@ def tile_of(payload: Mapping[str, Any]) -> Tile:
     )
     at = payload["location"]
     return tile.placed(Place(at["lon"], at["lat"], (west, south, east, north)))
+
+
+def platform_of(payload: Mapping[str, Any]) -> str:
+    """The platform of its tile."""
+    return str(payload["tile_id"]).rpartition("-")[2]
+
+
+def epsg_of(payload: Mapping[str, Any]) -> int:
+    """The zone of its tile."""
+    return int(payload["tile_id"].partition("-")[0])
 
 
 def _rounded(fraction: float | None) -> float | None:

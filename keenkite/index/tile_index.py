@@ -11,23 +11,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from keenkite.errors import EncoderMismatchError, IndexFormatError, InputError
+from keenkite.errors import EncoderMismatchError, InputError
 from keenkite.index.backend import BLOCK, Backend, Found, Tell, stacked
+from keenkite.index.collections import COLLECTIONS, WAIT, folder_of, is_url
 from keenkite.index.completion import Completion
 from keenkite.index.embedded.backend import EdgeBackend
 from keenkite.index.filters import Filters, OneOf
 from keenkite.index.kept import Kept
-from keenkite.index.meta import Meta, Named, bands_of
+from keenkite.index.meta import Meta, Named, bands_of, sensor_of
 from keenkite.index.payload import point_id, tile_of
 from keenkite.index.points import checked_points, checked_query, checked_region
 from keenkite.index.region import Region
 from keenkite.index.removal import Removal
 from keenkite.index.statistics import Statistics
-from keenkite.sensors import SENTINEL2, Sensor, find_sensor
+from keenkite.sensors import SENTINEL2, Sensor
 from keenkite.tiling import Tile
-
-WAIT = 30.0
-"""Seconds to wait for other processes that use the same folder."""
 
 CELLS = 500
 """Cells, or tile ids, asked for at a time."""
@@ -60,10 +58,10 @@ class TileIndex:
     ) -> None:
         """For an engine of your own; `TileIndex.open` is the usual way."""
         self._backend = backend
-        self._completion = Completion(backend)
+        self._sensor = sensor or sensor_of(backend.meta, location)
+        self._completion = Completion(backend, pass_minutes=self._sensor.pass_minutes)
         self._kept = Kept(backend)
         self._removal = Removal(backend, self._kept, self._completion)
-        self._sensor = sensor or _sensor(backend.meta, location)
         self.location = location
         """Where it is, for messages; an API key is never in it."""
         self.folder = folder
@@ -83,8 +81,9 @@ class TileIndex:
         """Open an index, or make it where there is none.
 
         Args:
-            location: a folder, or the URL of a Qdrant server: http(s)://host:port[/collection],
-                with "keenkite" as the collection when none is named.
+            location: the folder of a collection, or a data folder that holds exactly one; or the
+                URL of a Qdrant server: http(s)://host:port[/collection], with "keenkite" as the
+                collection when none is named.
             encoder: whose vectors it holds. None opens an existing index, whatever its encoder.
             sensor: whose imagery it holds. None takes that of an existing index, and Sentinel-2
                 for a new one.
@@ -95,6 +94,7 @@ class TileIndex:
             api_key: of the server; never part of a message.
 
         Raises:
+            InputError: a data folder holds several, or the URL cannot be used.
             NoIndexError: there is none, and no encoder was given.
             EncoderMismatchError: it was made with another encoder, or for another sensor.
             IndexFormatError: another version made it.
@@ -108,13 +108,13 @@ class TileIndex:
             new = Meta.of(encoder, sensor=of.name, spans=spans or (of.span,))
         backend: Backend
         folder = None
-        if isinstance(location, str) and location.startswith(("http://", "https://")):
+        if is_url(location):
             # Here, since the client of the server takes longer to import than all the rest.
             from keenkite.index.server.backend import RemoteBackend
 
-            backend = RemoteBackend.open(location, new, api_key=api_key, timeout=wait)
+            backend = RemoteBackend.open(str(location), new, api_key=api_key, timeout=wait)
         else:
-            folder = Path(location).expanduser()
+            folder = folder_of(location)
             backend = EdgeBackend.open(folder, new, wait=wait)
         try:
             where = str(folder or location)
@@ -161,7 +161,7 @@ class TileIndex:
         if self.folder is None:
             return None
         above = self.folder.absolute().parent
-        return above.parent if above.name == "collections" else self.folder
+        return above.parent if above.name == COLLECTIONS else self.folder
 
     def require(self, encoder: Named) -> None:
         """Refuse an encoder whose vectors cannot be compared with those of this index.
@@ -349,9 +349,10 @@ class TileIndex:
 
         Args:
             key: any text that names the work.
-            info: JSON values. Its "scene" names the scene whose tiles were written (the key does,
-                when it has none), its "region" the label they were given: removing a tile of that
-                scene, or its label, takes the record away.
+            info: JSON values. Its "scenes" or "scene" name what the tiles are of (the key does,
+                when it has neither), its "region" the label they were given, its "platform",
+                "epsg" and "datetime" the pass: removing such a tile, or its label, takes the
+                record away.
         """
         self._completion.mark(key, info)
 
@@ -409,13 +410,6 @@ def _points(tiles: Sequence[Tile | str]) -> list[str]:
 
 def _pages(names: Sequence[str]) -> Iterator[Sequence[str]]:
     return (names[begin : begin + CELLS] for begin in range(0, len(names), CELLS))
-
-
-def _sensor(meta: Meta, location: str) -> Sensor:
-    try:
-        return find_sensor(meta.sensor)
-    except InputError as error:
-        raise IndexFormatError(f"The index {location} is not to be read: {error}") from None
 
 
 def _require(

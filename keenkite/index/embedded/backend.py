@@ -96,11 +96,8 @@ class EdgeBackend:
         return cls(folder, found, wait=wait, tuning=tuning)
 
     def read_meta(self) -> Meta:
-        found = self._folder.read_meta()
-        if found is None:
-            raise NoIndexError(f"The index {self._folder.path} was removed; build it anew.")
-        self.meta = found
-        return found
+        self.meta = self._folder.description()
+        return self.meta
 
     def add_spans(self, spans: Sequence[float]) -> None:
         with writing(self._folder.path, "adding spans", self._wait, shared=False):

@@ -15,7 +15,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from keenkite.errors import TileIndexError
+from keenkite.errors import NoIndexError, TileIndexError
 from keenkite.files import write_whole
 from keenkite.index.embedded.lock import LOCK_FILES
 from keenkite.index.meta import Meta
@@ -54,6 +54,13 @@ class Folder:
                 "Restore it from a copy, or delete the folder and build the index anew."
             ) from error
         return Meta.from_json(value, str(self.path))
+
+    def description(self) -> Meta:
+        """The description; NoIndexError where there is none any more."""
+        found = self.read_meta() if self.path.is_dir() else None
+        if found is None:
+            raise NoIndexError(f"There is no index in {self.path} any more; build it anew.")
+        return found
 
     def write_meta(self, meta: Meta) -> None:
         """From here on the folder is an index."""

@@ -97,8 +97,10 @@ class SharedShard:
             raise TileIndexError(
                 f"The index {self._folder.path} was closed; open it again to use it."
             )
+        self._folder.description()
         self._hold.acquire(purpose, self._wait)
         try:
+            self._folder.description()  # perhaps removed while this process waited
             require_room(self._folder.path, ROOM, "opening the index, which writes a log,")
             begin = time.monotonic()
             path = self._folder.shard()

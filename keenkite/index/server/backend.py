@@ -24,15 +24,13 @@ from keenkite.index.payload import INDEXES
 from keenkite.index.points import Points, labelled, relabelled
 from keenkite.index.server.client import connect, translated
 from keenkite.index.server.filters import INDEX_PARAMETERS, client_filter
-from keenkite.index.server.records import Records, create, pages
+from keenkite.index.server.records import META, RECORDS, Records, create, pages
 
 SLICE = 256
 """Points per request: about 3 MB of JSON at 512 numbers."""
 
 FACETS = 100_000
 """More texts at one field than these are not counted."""
-
-META, SPANS = "index/meta", "spans"
 
 
 class RemoteBackend:
@@ -55,7 +53,7 @@ class RemoteBackend:
         """
         self._client = client
         self._tiles = collection
-        self._records = Records(client, f"{collection}-records", location=location)
+        self._records = Records(client, f"{collection}{RECORDS}", location=location)
         self._location = location
         with self._translated():
             ours = self._records.exist()
@@ -101,18 +99,16 @@ class RemoteBackend:
             raise
 
     def read_meta(self) -> Meta:
-        found = self.read_record(META)
+        found = self._records.description()
         if found is None:
             raise NoIndexError(f"The index {self._location} was removed; build it anew.")
-        # A note for each, so that two builds that add one at the same time lose none.
-        added = [note["span"] for note in self.records(SPANS).values()]
-        self.meta = Meta.from_json(found, self._location).with_spans(added)
+        self.meta = Meta.from_json(found, self._location)
         return self.meta
 
     def add_spans(self, spans: Sequence[float]) -> None:
         for span in self.meta.with_spans(spans).spans:
             if span not in self.meta.spans:
-                self.write_record(f"{SPANS}/{span:.3f}", {"span": span})
+                self._records.add_span(span)
         self.read_meta()
 
     def upsert(self, points: Points) -> dict[str, list[str]]:

@@ -13,6 +13,11 @@ from keenkite.index.backend import BLOCK
 from keenkite.index.server.client import translated
 from keenkite.index.server.filters import INDEX_PARAMETERS
 
+RECORDS = "-records"
+"""What the collection of an index' records is called, after its own name."""
+
+META, SPANS = "index/meta", "spans"
+
 
 class Records:
     """Notes by key, as points without a vector to speak of; see `Backend`."""
@@ -35,6 +40,19 @@ class Records:
         with translated(self._location):
             create(self._client, self._collection, one)
             self._client.create_payload_index(self._collection, "kind", INDEX_PARAMETERS["keyword"])
+
+    def description(self) -> dict[str, Any] | None:
+        """What the index says about itself: `Meta.to_json`; None where it was never written."""
+        found = self.read(META)
+        if found is None or not isinstance(found.get("spans"), list):
+            return found
+        # A note for each that was added, so that two builds that add one at a time lose none.
+        added = [note["span"] for note in self.all(SPANS).values()]
+        return {**found, "spans": [*found["spans"], *added]}
+
+    def add_span(self, span: float) -> None:
+        """Say that tiles of this width are held too."""
+        self.write(f"{SPANS}/{span:.3f}", {"span": span})
 
     def all(self, kind: str) -> dict[str, dict[str, Any]]:
         """Notes whose keys begin with `kind` and a slash."""
