@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from keenkite.encoder import Encoder
 from keenkite.ground import KeptGround
-from keenkite.index import Filters, TileIndex
+from keenkite.index import Filters, Match, TileIndex
 from keenkite.retrieval.concepts import BACKGROUND
 from keenkite.retrieval.conditions import Candidates, Conditions, Judgement
 from keenkite.retrieval.examples import Examples
-from keenkite.retrieval.near import BOUND, common, together
+from keenkite.retrieval.near import common, together
 from keenkite.retrieval.query import Near as Near
 from keenkite.retrieval.query import Query as Query
 from keenkite.retrieval.result import Hit as Hit
@@ -89,15 +89,13 @@ def _recall(index: TileIndex, query: Query, conditions: Conditions) -> Iterator[
     while number < least:
         number *= STEP
     number = max([number, *(near.bound for near in conditions.near)])
-    places = [common(filters.area, area) for near in conditions.near if (area := near.reach())]
-    local = [
-        match
-        for area in places
-        if area is not None
-        for match in index.nearest(
-            vector, limit=BOUND, filters=replace(filters, area=area), with_vectors=True
-        )
-    ]
+    local: list[Match] = []
+    for near in conditions.near:
+        around = near.reach()
+        area = None if around is None else common(filters.area, around)
+        if area is not None:
+            there = replace(filters, area=area)
+            local += index.nearest(vector, limit=near.bound, filters=there, with_vectors=True)
     while True:
         number = min(number, MAX_CANDIDATES)
         matches = index.nearest(vector, limit=number, filters=filters, with_vectors=True)
