@@ -1,4 +1,4 @@
-"""Conditions: every answer against one worked out tile by tile, on hypothesis' own little worlds."""
+"""Conditions: answers against those worked out tile by tile, on hypothesis' own little worlds."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ def worlds(draw: st.DrawFn) -> MemoryIndex:
     for n, (column, row, span, day) in enumerate(places):
         per_tile = 2240 / span  # 300 and 3500 of the usual lattice are the corner of all three
         tiles.append(
-            tile(
-                round(300 * per_tile) + column, round(3500 * per_tile) + row, span=span, day=day
-            )
+            tile(round(300 * per_tile) + column, round(3500 * per_tile) + row, span=span, day=day)
         )
         colours = draw(st.lists(st.sampled_from(HUES), min_size=1, max_size=2))
         shaken = mixed(*colours) + 0.05 * seen(draw(st.sampled_from(COLOURS)), 0.3, n)

@@ -14,7 +14,6 @@ from pyproj import Geod
 from keenkite.area import Area
 from keenkite.index import TileIndex
 from keenkite.retrieval import near as near_module
-from keenkite.retrieval import search as search_module
 from keenkite.retrieval.near import ABSENT, Surroundings, around, common
 from keenkite.retrieval.query import Near, Query
 from keenkite.retrieval.result import Met, Result
@@ -249,7 +248,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(near_module, "EXACT", 50)
     monkeypatch.setattr(near_module, "BOUND", 8)
     monkeypatch.setattr(near_module, "SPOTS", 4)
-    monkeypatch.setattr(search_module, "CANDIDATES", 8)
+    monkeypatch.setattr("keenkite.retrieval.recall.CANDIDATES", 8)
 
 
 def patch(colour: str, number: int, *, column: int) -> tuple[list[Tile], list[Any]]:
