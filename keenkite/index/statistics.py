@@ -14,12 +14,12 @@ class Statistics:
 
     n: int
     """Number of vectors in the index."""
-    sample: int
-    """How many of them were looked at."""
     mean: NDArray[np.float64]
     """(dim,); zeros when there are none."""
     covariance: NDArray[np.float64]
-    """(dim, dim), over `sample` and not one less; zeros when there are none."""
+    """(dim, dim), over their number and not one less; zeros when there are none."""
+    sample: int | None = None
+    """How many were looked at; None for all."""
 
 
 def statistics_of(vectors: NDArray[np.float32], *, n: int | None = None) -> Statistics:
