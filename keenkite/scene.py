@@ -46,12 +46,16 @@ class Scene:
     cloud: float | None
     """Fraction of it that is cloud, 0-1; None where that is not known."""
     assets: Mapping[str, str]
-    """Key of a band or of the classification, such as "red" and "scl" -> a file or an http(s) URL
-    that can be read now."""
+    """Key of a band or of the classification, such as "red" and "scl" -> a file, an http(s) URL,
+    or an s3:// one where the catalogue allows those, that can be read now."""
     baseline: str | None = None
-    """Processing baseline, such as "05.10"; None when the item does not say."""
+    """Processing baseline, such as "05.10", from whichever field or product id of the item has it;
+    None when none does."""
     boa_offset_applied: bool | None = None
     """What the item claims: True when the offset is already removed from its numbers."""
+    stated_offset: float | None = None
+    """What the item's `raster:bands` say is still to be taken off the digital numbers of blue: 1000
+    for an offset of -0.1 at a scale of 0.0001, 0 for none; None when they do not say."""
     outline: shapely.Polygon | shapely.MultiPolygon | None = None
     """Where its pixels hold data, metres in its UTM zone; None when they do all over it, or when
     that is not known."""
@@ -80,6 +84,24 @@ class Scene:
     def ground(self) -> shapely.Polygon | shapely.MultiPolygon:
         """The ground it shows, metres in its UTM zone: to 100 m or so, as outlines are drawn."""
         return self.footprint if self.outline is None else self.outline
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Where the pixels of one file lie, by the file itself."""
+
+    epsg: int
+    """The UTM zone."""
+    west: float
+    """Easting of the left edge of its first pixel, metres."""
+    north: float
+    """Northing of the upper edge of its first pixel, metres."""
+    metres: float
+    """Side of a pixel; they are square, north is up."""
+    width: int
+    """Columns of the file."""
+    height: int
+    """Rows of the file."""
 
 
 @dataclass(frozen=True, kw_only=True)

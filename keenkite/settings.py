@@ -1,6 +1,7 @@
 """The only place that reads the environment: KEENKITE_* into dataclasses, parsed by their types.
 
-Loads only the standard library. The settings of other packages, the server's, are filled here too.
+Of what is not ours only the certificate authorities are read here, see `ca_bundle`. Loads only the
+standard library. The settings of other packages, the server's, are filled here too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ DEFAULT_MODEL = "remoteclip-vit-b-32"
 
 ALIASES: Mapping[str, str] = {"KEENKITE_INDEX": "data"}
 """Variable -> field that it means too; the field's own variable goes first."""
+
+CA_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Variables that name one's own certificate authorities: of requests, of curl, of OpenSSL."""
 
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
@@ -83,6 +87,30 @@ def read_environment(
         if variable and option.init and option.name not in given:
             found[option.name] = parse(cls, option.name, environment[variable], called=variable)
     return cls(**found, **given)
+
+
+def ca_bundle(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Whom to trust over HTTPS: a file of certificates, or a folder of them as OpenSSL names them.
+
+    Programs agree on none of the variables: requests follows two of them, GDAL another two. Here
+    the first of `CA_BUNDLES` that is set counts for everything, items and pixels.
+
+    Returns:
+        None where none is set: each library's own.
+
+    Raises:
+        InputError: There is nothing where the variable points.
+    """
+    variable = next((name for name in CA_BUNDLES if environment.get(name)), None)
+    if variable is None:
+        return None
+    path = Path(environment[variable])
+    if not path.exists():
+        raise InputError(
+            f"{variable} is {str(path)!r}, and nothing is there: name a file of the certificates "
+            "to trust, or unset it."
+        )
+    return path
 
 
 def parse(cls: type, name: str, text: str, *, called: str | None = None) -> Any:

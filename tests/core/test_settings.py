@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from keenkite.errors import InputError
-from keenkite.settings import Settings, parse, read_environment
+from keenkite.settings import Settings, ca_bundle, parse, read_environment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,3 +92,19 @@ def test_the_secret_is_not_shown() -> None:
     settings = Settings.from_environment({"KEENKITE_QDRANT_API_KEY": "hush"})
     assert settings.qdrant_api_key == "hush"
     assert "hush" not in repr(settings)
+
+
+def test_one_variable_for_certificate_authorities_counts_and_requests_own_goes_first(
+    tmp_path: Path,
+) -> None:
+    first, second = tmp_path / "first.pem", tmp_path / "second.pem"
+    first.touch()
+    second.touch()
+    assert ca_bundle({}) is None
+    assert ca_bundle({"REQUESTS_CA_BUNDLE": "", "SSL_CERT_DIR": str(tmp_path)}) == tmp_path
+    found = {"SSL_CERT_FILE": str(second)}
+    assert ca_bundle(found) == second
+    assert ca_bundle(found | {"CURL_CA_BUNDLE": str(first)}) == first
+    assert ca_bundle(found | {"REQUESTS_CA_BUNDLE": str(first)}) == first
+    with pytest.raises(InputError, match=r"SSL_CERT_FILE is .*gone\.pem"):
+        ca_bundle({"SSL_CERT_FILE": str(tmp_path / "gone.pem")})
