@@ -46,19 +46,30 @@ class Scene:
     cloud: float | None
     """Fraction of it that is cloud, 0-1; None where that is not known."""
     assets: Mapping[str, str]
-    """Key of a band or of the classification, such as "red" and "scl" -> a file, an http(s) URL,
-    or an s3:// one where the catalogue allows those, that can be read now."""
+    """Key of a band or of the classification, such as "red" and "scl" -> a file or an http(s) URL
+    that can be read now, or s3://bucket/key where the operator allows it. Looked up when they are
+    to be read: a URL that is signed for an hour is signed then, and SceneError says why it cannot
+    be."""
     baseline: str | None = None
-    """Processing baseline, such as "05.10", from whichever field or product id of the item has it;
-    None when none does."""
+    """Processing baseline, such as "05.10", however the item writes it; None when it does not
+    say."""
     boa_offset_applied: bool | None = None
     """What the item claims: True when the offset is already removed from its numbers."""
-    stated_offset: float | None = None
-    """What the item's `raster:bands` say is still to be taken off the digital numbers of blue: 1000
-    for an offset of -0.1 at a scale of 0.0001, 0 for none; None when they do not say."""
+    raster_offset: float | None = None
+    """What the item's description of its colours says must be added to their digital numbers:
+    -1000 for a scale of 0.0001 with an offset of -0.1. None when it does not say."""
+    product: str | None = None
+    """Id of the product that it was made of, such as
+    "S2B_MSIL2A_20240512T013659_N0510_R117_T54SUE_20240512T040000"; None when it does not say."""
+    processed: DateTime | None = None
+    """When its pixels were processed, UTC: of two that show the same the later is the better. None
+    when the item does not say."""
     outline: shapely.Polygon | shapely.MultiPolygon | None = None
     """Where its pixels hold data, metres in its UTM zone; None when they do all over it, or when
     that is not known."""
+    confirmed: bool = False
+    """Whether the item's own figures agree on where it holds data. Otherwise `ground` is only where
+    it may hold some, and must not stand for what it shows."""
 
     @property
     def metres(self) -> float:
@@ -88,7 +99,7 @@ class Scene:
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """Where the pixels of one file lie, by the file itself."""
+    """Where the pixels of one file lie, as the file itself says."""
 
     epsg: int
     """The UTM zone."""
@@ -97,7 +108,7 @@ class Grid:
     north: float
     """Northing of the upper edge of its first pixel, metres."""
     metres: float
-    """Side of a pixel; they are square, north is up."""
+    """Side of a pixel; they are square, and north is up."""
     width: int
     """Columns of the file."""
     height: int

@@ -1,7 +1,6 @@
 """The only place that reads the environment: KEENKITE_* into dataclasses, parsed by their types.
 
-Of what is not ours only the certificate authorities are read here, see `ca_bundle`. Loads only the
-standard library. The settings of other packages, the server's, are filled here too.
+Loads only the standard library. The settings of other packages, the server's, are filled here too.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ ALIASES: Mapping[str, str] = {"KEENKITE_INDEX": "data"}
 """Variable -> field that it means too; the field's own variable goes first."""
 
 CA_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""Variables that name one's own certificate authorities: of requests, of curl, of OpenSSL."""
+"""Variables that name certificates to trust; the first that is set counts."""
 
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
@@ -44,6 +43,8 @@ class Settings:
     """The URL of a STAC API, or a folder of STAC items."""
     stac_collection: tuple[str, ...] | None = None
     """Collections of the STAC API to look in; None for those that the catalogue has by default."""
+    allow_s3: bool = False
+    """Whether s3:// hrefs of items may be read, with the credentials that GDAL finds here."""
     model: str | None = None
     """Name, open_clip tag or checkpoint path of the encoder, see `keenkite.encoder`. None: the
     collection's own, and DEFAULT_MODEL for a new one."""
@@ -89,28 +90,13 @@ def read_environment(
     return cls(**found, **given)
 
 
-def ca_bundle(environment: Mapping[str, str] = os.environ) -> Path | None:
-    """Whom to trust over HTTPS: a file of certificates, or a folder of them as OpenSSL names them.
+def ca_bundle(environment: Mapping[str, str] = os.environ) -> str | None:
+    """The file or folder of certificates to trust in place of the usual ones, if one is named.
 
-    Programs agree on none of the variables: requests follows two of them, GDAL another two. Here
-    the first of `CA_BUNDLES` that is set counts for everything, items and pixels.
-
-    Returns:
-        None where none is set: each library's own.
-
-    Raises:
-        InputError: There is nothing where the variable points.
+    As the usual tools do: REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR, the
+    first that is set and not empty.
     """
-    variable = next((name for name in CA_BUNDLES if environment.get(name)), None)
-    if variable is None:
-        return None
-    path = Path(environment[variable])
-    if not path.exists():
-        raise InputError(
-            f"{variable} is {str(path)!r}, and nothing is there: name a file of the certificates "
-            "to trust, or unset it."
-        )
-    return path
+    return next((environment[name] for name in CA_BUNDLES if environment.get(name)), None)
 
 
 def parse(cls: type, name: str, text: str, *, called: str | None = None) -> Any:

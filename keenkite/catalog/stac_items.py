@@ -19,7 +19,6 @@ import numpy as np
 import shapely
 
 from keenkite import utm
-from keenkite.catalog import processing
 from keenkite.scene import Scene
 from keenkite.sensors import COLOURS, SENTINEL2
 
@@ -91,6 +90,8 @@ def scene_from_item(found: RawItem) -> Scene:
     if taken is None:
         raise ItemError("it has no datetime")
     cloud = _number(properties.get("eo:cloud_cover"))
+    baseline = properties.get("s2:processing_baseline", properties.get("processing:version"))
+    applied = properties.get("earthsearch:boa_offset_applied")
     scene = Scene(
         id=item_id,
         sensor=SENTINEL2,
@@ -106,9 +107,8 @@ def scene_from_item(found: RawItem) -> Scene:
         grid_code=_grid_code(properties) or f"{west:.0f}E{north:.0f}N",
         cloud=None if cloud is None else min(max(cloud / 100, 0.0), 1.0),
         assets=_locations(bands, found.base),
-        baseline=processing.baseline(item_id, properties),
-        boa_offset_applied=processing.offset_applied(properties),
-        stated_offset=processing.stated_offset(bands["blue"]),
+        baseline=baseline if isinstance(baseline, str) else None,
+        boa_offset_applied=applied if isinstance(applied, bool) else None,
     )
     nodata = _number(properties.get("s2:nodata_pixel_percentage"))
     return replace(scene, outline=_outline(scene, item.get("geometry"), nodata or 0.0))

@@ -94,17 +94,13 @@ def test_the_secret_is_not_shown() -> None:
     assert "hush" not in repr(settings)
 
 
-def test_one_variable_for_certificate_authorities_counts_and_requests_own_goes_first(
-    tmp_path: Path,
-) -> None:
-    first, second = tmp_path / "first.pem", tmp_path / "second.pem"
-    first.touch()
-    second.touch()
+def test_certificates_are_those_that_other_tools_are_told_of() -> None:
     assert ca_bundle({}) is None
-    assert ca_bundle({"REQUESTS_CA_BUNDLE": "", "SSL_CERT_DIR": str(tmp_path)}) == tmp_path
-    found = {"SSL_CERT_FILE": str(second)}
-    assert ca_bundle(found) == second
-    assert ca_bundle(found | {"CURL_CA_BUNDLE": str(first)}) == first
-    assert ca_bundle(found | {"REQUESTS_CA_BUNDLE": str(first)}) == first
-    with pytest.raises(InputError, match=r"SSL_CERT_FILE is .*gone\.pem"):
-        ca_bundle({"SSL_CERT_FILE": str(tmp_path / "gone.pem")})
+    assert ca_bundle({"SSL_CERT_FILE": "", "SSL_CERT_DIR": "/certs"}) == "/certs"
+    both = {"SSL_CERT_FILE": "/system.pem", "REQUESTS_CA_BUNDLE": "/own.pem"}
+    assert ca_bundle(both) == "/own.pem"
+
+
+def test_reading_from_s3_is_off_until_somebody_allows_it() -> None:
+    assert not Settings.from_environment({}).allow_s3
+    assert Settings.from_environment({"KEENKITE_ALLOW_S3": "1"}).allow_s3
