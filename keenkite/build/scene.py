@@ -180,7 +180,7 @@ def _retire(index: TileIndex, unit: Scene, part: Part, kept: Cells) -> None:
                 continue
             if tile.datetime == unit.datetime and cell in kept:
                 continue
-            stale.append(tile.id)
+            stale.append(tile)
             if cell in kept:
                 heir = Tile.at(
                     epsg=tile.epsg, span=tile.span, west=tile.west, north=tile.north,
