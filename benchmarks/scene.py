@@ -15,6 +15,7 @@ from PIL import Image
 from rasterio.transform import Affine
 
 from keenkite.scene import Scene
+from keenkite.sensors import SENTINEL2
 
 SIDE = 10_980
 EPSG, WEST, NORTH = 32654, 399_960.0, 3_900_000.0
@@ -43,6 +44,7 @@ def full_scene() -> Scene:
         assets[key] = str(path)
     return Scene(
         id="S2B_T54SUE_20240512T012701_L2A",
+        sensor=SENTINEL2,
         collection="sentinel-2-c1-l2a",
         epsg=EPSG,
         west=WEST,

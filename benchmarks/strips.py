@@ -35,7 +35,8 @@ from scene import full_scene
 from keenkite.pixels import PixelArchive
 from keenkite.reader import read_strips, scaling
 from keenkite.scene import Scene
-from keenkite.tiling import Lattice, Tile, TileCutter
+from keenkite.tiling import Lattice, TileCutter
+from keenkite.tiling.cutter import Cut
 
 ROUNDS = 3
 CHECKED = 97
@@ -48,12 +49,10 @@ def cells_of(scene: Scene) -> NDArray[np.int64]:
     return LATTICE.cells(scene.epsg, scene.footprint, scene.footprint)
 
 
-def tiles_by_strips(
-    scene: Scene, keep: PixelArchive | None = None
-) -> Iterator[tuple[list[Tile], NDArray[np.uint8]]]:
+def tiles_by_strips(scene: Scene, keep: PixelArchive | None = None) -> Iterator[Cut]:
     cells = cells_of(scene)
     window = LATTICE.window(cells, scene)
-    cutter = TileCutter(scene, cells, LATTICE, region="benchmark")
+    cutter = TileCutter(scene, cells, LATTICE, regions=("benchmark",))
     if keep is None:
         for strip in read_strips(scene, window):
             yield from cutter.cut(strip)
@@ -68,7 +67,7 @@ def tiles_by_windows(
     scene: Scene, tops: NDArray[np.int64], lefts: NDArray[np.int64]
 ) -> Iterator[NDArray[np.uint8]]:
     """(224, 224, 3) of each place, with SCL read as well."""
-    scale, size = scaling(1000), LATTICE.size
+    scale, size = scaling(1000, scene.sensor.brightest), LATTICE.pixels(scene)
     files = {key: rasterio.open(path) for key, path in scene.assets.items()}
     for top, left in zip(tops.tolist(), lefts.tolist(), strict=True):
         tile = np.empty((size, size, 3), np.uint8)
@@ -102,13 +101,13 @@ def read_way(scene: Scene) -> dict[str, Any]:
 
 
 def strips_way(scene: Scene) -> dict[str, Any]:
-    return {"tiles": sum(len(tiles) for tiles, _ in tiles_by_strips(scene))}
+    return {"tiles": sum(len(cut.tiles) for cut in tiles_by_strips(scene))}
 
 
 def kept_way(scene: Scene) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         archive = PixelArchive(Path(folder))
-        tiles = sum(len(tiles) for tiles, _ in tiles_by_strips(scene, archive))
+        tiles = sum(len(cut.tiles) for cut in tiles_by_strips(scene, archive))
         size = archive.size(scene, LATTICE.window(cells_of(scene), scene))
     return {"tiles": tiles, "megabytes": size / 1e6}
 
@@ -128,8 +127,8 @@ def bound_way(scene: Scene) -> dict[str, Any]:
 
 def check_way(scene: Scene) -> dict[str, Any]:
     number = compared = 0
-    for tiles, pixels in tiles_by_strips(scene):
-        for tile, mine in zip(tiles, pixels, strict=True):
+    for cut in tiles_by_strips(scene):
+        for tile, mine in zip(cut.tiles, cut.rgb, strict=True):
             number += 1
             if number % CHECKED == 1:
                 top = np.array([round((scene.north - tile.north) / 10)])

@@ -1,4 +1,4 @@
-"""Files as every part of keenkite writes them: whole or not at all, one writer, room on the disk."""
+"""Files as all of keenkite writes them: whole or not at all, one writer, room on the disk."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable: a new or replaced file may else be lost with the power."""
+    """Make the names in a folder durable: a loss of power may else take a new file."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -64,7 +64,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(
-            f"Cannot make the folder {folder}: {error.strerror}. Choose a place that can be written."
+            f"Cannot make the folder {folder}: {error.strerror}. Choose another place."
         ) from error
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from keenkite.sensors import Sensor
 
+
 @dataclass(frozen=True, kw_only=True)
 class Scene:
     """One acquisition of one grid tile, and where its pixels are."""

@@ -25,7 +25,7 @@ class Band:
     name: str
     """The sensor's own name for it, which encoders ask by: "B04"."""
     key: str
-    """What it is called in `Scene.assets`: "red"; a word and no number for the three of a picture."""
+    """What it is called in `Scene.assets`: "red"; the three of a picture are called `COLOURS`."""
     metres: float
     """Side of its pixels on the ground."""
 

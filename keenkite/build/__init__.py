@@ -1,5 +1,21 @@
-"""From a catalogue's scenes to an index: what to do (`plan`), one scene of it (`scene`), all (`run`)."""
+"""From a catalogue's scenes to an index: what to do (`plan`), one scene (`scene`), all (`run`)."""
 
-from keenkite.build.request import BuildRequest
+from keenkite.build.plan import Plan, Work, plan_build
+from keenkite.build.progress import Progress, Report
+from keenkite.build.request import CHOICES, BuildRequest, Choice
+from keenkite.build.run import build, build_index
+from keenkite.build.scene import Target
 
-__all__ = ["BuildRequest"]
+__all__ = [
+    "CHOICES",
+    "BuildRequest",
+    "Choice",
+    "Plan",
+    "Progress",
+    "Report",
+    "Target",
+    "Work",
+    "build",
+    "build_index",
+    "plan_build",
+]

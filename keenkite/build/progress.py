@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +50,13 @@ class Report:
     """Reason ("nodata", "cloud") -> tiles."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Stage ("catalog", "read", "encode", "index", "optimise") -> seconds."""
+    labelled: int = 0
+    """Tiles of earlier builds, on the same ground, that got the region's name too."""
     bytes_kept: int = 0
     """Size of the pixels kept on this machine for the scenes of this run."""
 
-    def to_dict(self) -> dict[str, object]:
-        """As plain types, for JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
         return asdict(self)
 
     @contextmanager

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
 from keenkite.area import Area
-from keenkite.catalog.selection import select_scenes
+from keenkite.catalog.selection import EARTH_SEARCH_COLLECTIONS, select_scenes
 from keenkite.catalog.stac_api import StacApi
-from keenkite.catalog.stac_items import Found
+from keenkite.catalog.stac_items import RawItem
 from keenkite.errors import CatalogError
 from keenkite.scene import Scene
 
@@ -23,14 +23,17 @@ logger = logging.getLogger(__name__)
 class Catalog(Protocol):
     """Anything that knows scenes."""
 
-    def search(self, area: Area, start: date, end: date, *, max_cloud: float) -> list[Scene]:
+    def search(
+        self, area: Area, start: date, end: date, *, max_cloud: float | str | None = None
+    ) -> list[Scene]:
         """The scenes that show an area, each acquisition once, ordered by time.
 
         Args:
             area: Scenes that have no data in it are left out.
             start: First day, UTC.
             end: Last day, UTC, included.
-            max_cloud: Scenes with this percentage of cloud or more are left out.
+            max_cloud: Scenes with more cloud are left out: 0.2, 20 and "20%" are the same. None
+                takes all. A scene that does not say is never left out.
 
         Returns:
             Empty when there is no such scene.
@@ -41,17 +44,19 @@ class Catalog(Protocol):
         ...
 
 
-def open_catalog(location: str) -> Catalog:
+def open_catalog(location: str, collections: Sequence[str] | None = None) -> Catalog:
     """A catalog by its URL or path.
 
     Args:
         location: The URL of a STAC API's landing page, a folder of STAC items, or one file of them.
+        collections: STAC collections to look in, the better first; None for Earth Search's of
+            Sentinel-2 L2A. A folder's items count whatever their collection.
 
     Raises:
         CatalogError: there is no such folder or file, or the URL is not one.
     """
     if location.lower().startswith(("http://", "https://")):
-        return StacApi(location)
+        return StacApi(location, collections or EARTH_SEARCH_COLLECTIONS)
     if "://" in location:
         raise CatalogError(
             f"a catalog at {location.split('://')[0]}:// cannot be read: "
@@ -80,7 +85,9 @@ class ItemFolder:
                 f"there is no {path}: pass a folder of STAC items, or the URL of a STAC API"
             )
 
-    def search(self, area: Area, start: date, end: date, *, max_cloud: float) -> list[Scene]:
+    def search(
+        self, area: Area, start: date, end: date, *, max_cloud: float | str | None = None
+    ) -> list[Scene]:
         """See `Catalog.search`."""
         items = self._items()
         first = next(items, None)
@@ -91,7 +98,7 @@ class ItemFolder:
             )
         return select_scenes(chain([first], items), area, start, end, max_cloud=max_cloud)
 
-    def _items(self) -> Iterator[Found]:
+    def _items(self) -> Iterator[RawItem]:
         if self.path.is_dir():
             files = sorted(self.path.rglob("*.json"))
         elif _kind(_read(self.path)) in ("Catalog", "Collection"):
@@ -105,7 +112,7 @@ class ItemFolder:
             )
             for item in members if isinstance(members, list) else []:
                 if _kind(item) == "Feature" and "stac_version" in item:
-                    yield Found(item=item, base=file.parent)
+                    yield RawItem(item=item, base=file.parent)
 
 
 def _read(file: Path) -> Any:

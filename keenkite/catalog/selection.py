@@ -12,7 +12,8 @@ import shapely
 
 from keenkite import utm
 from keenkite.area import Area
-from keenkite.catalog.stac_items import Found, ItemError, generation_time, scene_from_item
+from keenkite.catalog.stac_items import ItemError, RawItem, generation_time, scene_from_item
+from keenkite.cloud import cloud_fraction
 from keenkite.errors import CatalogError
 from keenkite.scene import Scene
 
@@ -27,8 +28,8 @@ NARROW = 200.0
 Outlines are drawn to 100 m or so, and edges seen from another UTM zone shift by centimetres.
 """
 
-AS_CLEAR = 5.0
-"""Percentage points of cloud for which one scene less is worth it."""
+AS_CLEAR = 0.05
+"""More cloud than this, a fraction of the scene, is not worth one scene less."""
 
 _STEP = 5_000.0
 """Metres between the points by which an edge is projected."""
@@ -38,12 +39,12 @@ _REACH = 4
 
 
 def select_scenes(
-    found: Iterable[Found],
+    found: Iterable[RawItem],
     area: Area,
     start: date,
     end: date,
     *,
-    max_cloud: float,
+    max_cloud: float | str | None,
     collections: Sequence[str] = EARTH_SEARCH_COLLECTIONS,
 ) -> list[Scene]:
     """The scenes among some items that show an area on some days, each acquisition once.
@@ -57,7 +58,7 @@ def select_scenes(
         area: Scenes that have no data in it, seen in their UTM zone, are left out.
         start: First day, UTC.
         end: Last day, UTC, included.
-        max_cloud: Scenes with this percentage of cloud or more are left out.
+        max_cloud: Scenes with more cloud are left out, see `cloud_fraction`; None takes all.
         collections: The better first; others come after these.
 
     Returns:
@@ -70,6 +71,7 @@ def select_scenes(
     problems: dict[str, list[str]] = {}
     wanted = cache(area.in_utm)
     usable = 0
+    most = 1.0 if max_cloud is None else cloud_fraction(max_cloud)
     for one in found:
         try:
             scene, processed = scene_from_item(one), generation_time(one.item)
@@ -77,7 +79,7 @@ def select_scenes(
             problems.setdefault(str(error), []).append(str(one.item.get("id"))[:100])
             continue
         usable += 1
-        if not start <= scene.date <= end or scene.cloud >= max_cloud:
+        if not start <= scene.date <= end or (scene.cloud or 0.0) > most:
             continue
         if not scene.ground.intersects(wanted(scene.epsg)):
             continue
@@ -115,12 +117,12 @@ def least_cloudy_cover(scenes: Sequence[Scene], area: Area) -> list[Scene]:
         The clearest first.
     """
     view = _View(area)
-    scenes = sorted(scenes, key=lambda scene: (scene.cloud, scene.datetime, scene.id))
+    scenes = sorted(scenes, key=lambda scene: (_cloud(scene), scene.datetime, scene.id))
     left = [(scene, view.wanted(scene)) for scene in scenes]
     taken: list[Scene] = []
     while left := [(scene, rest) for scene, rest in left if not _is_narrow(rest)]:
-        limit = left[0][0].cloud + AS_CLEAR
-        eligible = [(scene, rest.area) for scene, rest in left if scene.cloud <= limit]
+        limit = _cloud(left[0][0]) + AS_CLEAR
+        eligible = [(scene, rest.area) for scene, rest in left if _cloud(scene) <= limit]
         most = max(ground for _, ground in eligible)
         # Seen from another zone, or drawn on another day, the same ground differs by 1 % or less.
         best = next(scene for scene, ground in eligible if ground >= 0.99 * most)
@@ -133,7 +135,7 @@ def least_cloudy_cover(scenes: Sequence[Scene], area: Area) -> list[Scene]:
     taken.sort(key=scenes.index)
     for scene in reversed(taken[:]):
         others = [other for other in taken if other is not scene]
-        as_clear = [other for other in others if other.cloud <= scene.cloud + AS_CLEAR]
+        as_clear = [other for other in others if _cloud(other) <= _cloud(scene) + AS_CLEAR]
         if _is_narrow(view.without(view.wanted(scene), as_clear, scene.epsg)):
             taken = others
     return taken
@@ -161,6 +163,11 @@ class _View:
             if _zones_apart(scene.epsg, epsg) <= _REACH
         ]
         return ground.difference(shapely.union_all(shown))
+
+
+def _cloud(scene: Scene) -> float:
+    """Of a scene that does not say, more than any that does."""
+    return 1.0 + 2 * AS_CLEAR if scene.cloud is None else scene.cloud
 
 
 def _merit(collection: str, collections: Sequence[str]) -> int:

@@ -18,7 +18,8 @@ from requests import Request, RequestException
 
 from keenkite.area import Area
 from keenkite.catalog.selection import EARTH_SEARCH_COLLECTIONS, select_scenes
-from keenkite.catalog.stac_items import Found
+from keenkite.catalog.stac_items import RawItem
+from keenkite.cloud import cloud_fraction
 from keenkite.errors import CatalogError
 from keenkite.scene import Scene
 
@@ -82,21 +83,24 @@ class StacApi:
         self._collections = tuple(collections)
         self._backoff = backoff
 
-    def search(self, area: Area, start: date, end: date, *, max_cloud: float) -> list[Scene]:
+    def search(
+        self, area: Area, start: date, end: date, *, max_cloud: float | str | None = None
+    ) -> list[Scene]:
         """See `Catalog.search`."""
+        most = 1.0 if max_cloud is None else cloud_fraction(max_cloud)
         with _PatientIO(self._credentials, self._backoff) as io:
             return select_scenes(
-                self._found(io, area, start, end, max_cloud),
+                self._found(io, area, start, end, most),
                 area,
                 start,
                 end,
-                max_cloud=max_cloud,
+                max_cloud=most,
                 collections=self._collections,
             )
 
     def _found(
         self, io: _PatientIO, area: Area, start: date, end: date, max_cloud: float
-    ) -> Iterator[Found]:
+    ) -> Iterator[RawItem]:
         """All items of all pages, for each side of 180° of the area."""
         try:
             landing = io.read_json(self._url)
@@ -120,7 +124,7 @@ class StacApi:
                             f"ask for a smaller area or fewer days"
                         )
                     for item in page["features"]:
-                        yield Found(item=dict(item), base=href)
+                        yield RawItem(item=dict(item), base=href)
         except APIError as error:
             # Without its cause: that has the URL, and with it what may be secret.
             raise self._explain(error) from None
@@ -249,7 +253,9 @@ def _query(landing: Any, max_cloud: float) -> dict[str, dict[str, float]] | None
     Never a CQL2 `filter`: Earth Search ignores it and finds everything.
     """
     conforms = any(str(uri).endswith("#query") for uri in landing.get("conformsTo", []))
-    return {"eo:cloud_cover": {"lt": max_cloud}} if conforms else None
+    if not conforms or max_cloud >= 1:
+        return None
+    return {"eo:cloud_cover": {"lte": round(100 * max_cloud, 6)}}
 
 
 def _status(error: APIError) -> int | None:

@@ -19,14 +19,20 @@ import numpy as np
 import shapely
 
 from keenkite import utm
-from keenkite.scene import PIXEL, Scene
+from keenkite.scene import Scene
+from keenkite.sensors import COLOURS, SENTINEL2
 
 JSONObject = Mapping[str, Any]
 
+REQUIRED = (*COLOURS, "scl")
+"""Assets that a scene cannot do without."""
+
+
 ASSET_KEYS: Mapping[str, tuple[str, ...]] = {
-    "red": ("red", "B04", "B04_10m"),
-    "green": ("green", "B03", "B03_10m"),
-    "blue": ("blue", "B02", "B02_10m"),
+    **{
+        band.key: (band.key, band.name, f"{band.name}_{band.metres:.0f}m")
+        for band in SENTINEL2.bands
+    },
     "scl": ("scl", "SCL", "SCL_20m"),
 }
 """What a band's asset is called by Earth Search, Planetary Computer and CDSE, in this order."""
@@ -44,7 +50,7 @@ class ItemError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class RawItem:
     """A STAC item as it was found, nothing checked yet."""
 
     item: JSONObject
@@ -56,13 +62,13 @@ class Found:
     """
 
 
-def scene_from_item(found: Found) -> Scene:
+def scene_from_item(found: RawItem) -> Scene:
     """The scene an item describes.
 
     The 10 m grid is taken from the red asset: `proj:transform` and `proj:shape` there or among the
     properties. `bbox` is not used, and `geometry` only where `s2:nodata_pixel_percentage` confirms
-    it: at the antimeridian both are often wrong. An item without `eo:cloud_cover` counts as
-    cloudless here, and its tiles are still judged one by one from their scene classification.
+    it: at the antimeridian both are often wrong. The cloud of an item without `eo:cloud_cover`
+    is not known here; its tiles are still judged one by one from their scene classification.
 
     Raises:
         ItemError: it lacks something, or is no Sentinel-2 item in a UTM zone.
@@ -73,7 +79,11 @@ def scene_from_item(found: Found) -> Scene:
         raise ItemError("it has no id")
     properties = _object(item.get("properties"), "properties")
     assets = _object(item.get("assets"), "assets")
-    bands = {band: _asset(assets, band) for band in ASSET_KEYS}
+    bands = {
+        band: asset
+        for band in ASSET_KEYS
+        if (asset := _asset(assets, band, required=band in REQUIRED)) is not None
+    }
     epsg = _epsg(bands["red"], properties)
     west, north, width, height = _grid(bands["red"], properties)
     taken = _time(properties.get("datetime")) or _time(properties.get("start_datetime"))
@@ -84,6 +94,7 @@ def scene_from_item(found: Found) -> Scene:
     applied = properties.get("earthsearch:boa_offset_applied")
     scene = Scene(
         id=item_id,
+        sensor=SENTINEL2,
         collection=str(item.get("collection") or ""),
         epsg=epsg,
         west=west,
@@ -94,8 +105,8 @@ def scene_from_item(found: Found) -> Scene:
         platform=_platform(properties, item_id),
         # Without a code the place serves as well: only scenes of the same rectangle share it.
         grid_code=_grid_code(properties) or f"{west:.0f}E{north:.0f}N",
-        cloud=min(max(cloud or 0.0, 0.0), 100.0),
-        assets={band: _location(asset, band, found.base) for band, asset in bands.items()},
+        cloud=None if cloud is None else min(max(cloud / 100, 0.0), 1.0),
+        assets=_locations(bands, found.base),
         baseline=baseline if isinstance(baseline, str) else None,
         boa_offset_applied=applied if isinstance(applied, bool) else None,
     )
@@ -115,11 +126,25 @@ def _object(value: object, name: str) -> JSONObject:
     return value
 
 
-def _asset(assets: JSONObject, band: str) -> JSONObject:
+def _asset(assets: JSONObject, band: str, *, required: bool) -> JSONObject | None:
     for key in ASSET_KEYS[band]:
         if isinstance(assets.get(key), Mapping):
             return _object(assets[key], key)
+    if not required:
+        return None
     raise ItemError(f"it has no {band} asset (looked for {', '.join(ASSET_KEYS[band])})")
+
+
+def _locations(assets: Mapping[str, JSONObject], base: Path | str) -> dict[str, str]:
+    """Where each can be read; one of those that are not always needed is left out if it cannot."""
+    found = {}
+    for band, asset in assets.items():
+        try:
+            found[band] = _location(asset, band, base)
+        except ItemError:
+            if band in REQUIRED:
+                raise
+    return found
 
 
 def _location(asset: JSONObject, band: str, base: Path | str) -> str:
@@ -167,9 +192,9 @@ def _grid(*sources: JSONObject) -> tuple[float, float, int, int]:
     if size <= 0 or (skew_x, skew_y, step_y) != (0, 0, -size):
         raise ItemError("its proj:transform is not one of square pixels with north up")
     # Rows first in proj:shape.
-    height, width = (length * size / PIXEL for length in shape)
+    height, width = (length * size / SENTINEL2.metres for length in shape)
     if min(width, height) < 1 or not (width.is_integer() and height.is_integer()):
-        raise ItemError(f"its size is not a whole number of pixels of {PIXEL:g} m")
+        raise ItemError(f"its size is not a whole number of pixels of {SENTINEL2.metres:g} m")
     return west, north, int(width), int(height)
 
 

@@ -21,12 +21,12 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as FileWindow
 
 from keenkite.errors import SceneError
-from keenkite.scene import PIXEL, Scene, Window
+from keenkite.scene import Scene, Window
+from keenkite.sensors import COLOURS
 
 logger = logging.getLogger(__name__)
 
 DRIVERS = ("GTiff", "JP2OpenJPEG")
-COLOURS = ("red", "green", "blue")
 CACHE_BYTES = 16_000_000
 """For decoded blocks, in the whole process. Each is used at once and only once: more is waste."""
 
@@ -57,7 +57,7 @@ class Band:
         self._window = window
         self._source, self._shown = _source(scene, key)
         self._file: Any = None
-        self._factor = 1  # 10 m pixels along the side of one of the file's
+        self._factor = 1  # pixels of the scene along the side of one of the file's
         self._rows: NDArray[Any] = np.empty((0, 0), np.uint8)  # of the file, used for every read
         self._first = self._next = 0  # the rows of the file that are in it
 
@@ -72,7 +72,7 @@ class Band:
         if self.key in COLOURS and self._factor > 1:
             logger.warning(
                 "scene %s: asset %s has pixels of %g m; each is repeated %d times each way",
-                self.scene.id, self.key, PIXEL * self._factor, self._factor,
+                self.scene.id, self.key, self.scene.metres * self._factor, self._factor,
             )  # fmt: skip
 
     def close(self) -> None:
@@ -83,7 +83,7 @@ class Band:
             self._file = None
 
     def read(self, row: int, rows: int) -> NDArray[Any]:
-        """Some rows at 10 m: (rows, columns of the window), 0 beyond the file; to be used at once.
+        """Some rows, (rows, columns of the window), 0 beyond the file; to be used at once.
 
         A pixel of a coarser file is repeated. Whole rows of blocks are decoded and what the next
         rows need of them is kept, so no block is decoded twice.
@@ -170,10 +170,11 @@ class Band:
         raise self._error("is not a GeoTIFF or JPEG 2000 image")
 
     def _check(self) -> int:
-        """How many 10 m pixels lie along the side of one of the file's."""
+        """How many pixels of the scene lie along the side of one of the file's."""
         factor: int
         file, scene = self._file, self.scene
-        wanted = "uint16" if self.key in COLOURS else "uint8"
+        pixel, classes = scene.metres, scene.sensor.classes
+        wanted = "uint8" if classes is not None and self.key == classes.key else "uint16"
         if file.count != 1 or file.dtypes[0] != wanted:
             raise self._error(
                 f"holds {file.count} band(s) of {file.dtypes[0]}, where one of {wanted} belongs"
@@ -185,12 +186,12 @@ class Band:
         else:
             if file.crs != CRS.from_epsg(scene.epsg):
                 raise self._error(f"is in {_short(file.crs)}, its scene in EPSG:{scene.epsg}")
-            factor = round(transform.a / PIXEL)
-            expected = (PIXEL * factor, 0.0, scene.west, 0.0, -PIXEL * factor, scene.north)
+            factor = round(transform.a / pixel)
+            expected = (pixel * factor, 0.0, scene.west, 0.0, -pixel * factor, scene.north)
             if factor < 1 or not np.allclose(transform[:6], expected, rtol=0, atol=1e-3):
                 raise self._error(
                     f"has the grid {tuple(transform[:6])}, which does not lie north-up on the "
-                    f"scene's pixels of {PIXEL:g} m from ({scene.west}, {scene.north})"
+                    f"scene's pixels of {pixel:g} m from ({scene.west}, {scene.north})"
                 )
         covered = (file.width * factor, file.height * factor)
         if any(
@@ -198,7 +199,7 @@ class Band:
             for has, wants in zip(covered, (scene.width, scene.height), strict=True)
         ):
             raise self._error(
-                f"covers {covered[0]}×{covered[1]} pixels of {PIXEL:g} m, "
+                f"covers {covered[0]}×{covered[1]} pixels of {pixel:g} m, "
                 f"its scene {scene.width}×{scene.height}"
             )
         return factor

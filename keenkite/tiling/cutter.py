@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,9 +87,12 @@ class TileCutter:
         self._tail: _Rows = _Rows.none(window)
         edges = np.concatenate([top, top + self._side]).tolist()
         assert scene.sensor.classes is not None, "the reader makes one where there is none"
-        self._counter = KindCounter(
-            scene.sensor.classes, edges, window.cols, first_row=window.row
-        )
+        self._counter = KindCounter(scene.sensor.classes, edges, window.cols, first_row=window.row)
+
+    @property
+    def span(self) -> float:
+        """Width of its tiles, metres."""
+        return self._lattice.span
 
     @property
     def left(self) -> int:
@@ -178,8 +182,8 @@ class TileCutter:
                 bands = resample(_squares(tail.bands, rows.bands, top, left, self._side))
             yield Cut(
                 tiles=self._tiles(numbers, fractions[batch]),
-                rgb=resample(_squares(tail.rgb, rows.rgb, top, left, self._side)),  # type: ignore[arg-type]
-                bands=bands,  # type: ignore[arg-type]
+                rgb=resample(_squares(tail.rgb, rows.rgb, top, left, self._side)),
+                bands=bands,
             )
 
     def _tiles(self, numbers: NDArray[np.int64], fractions: NDArray[np.float64]) -> list[Tile]:
@@ -223,9 +227,7 @@ class _Rows:
     def after(self, row: int) -> _Rows:
         """Those from a row on."""
         first = max(row, 0)
-        return _Rows(
-            rgb=self.rgb[first:], bands=None if self.bands is None else self.bands[first:]
-        )
+        return _Rows(rgb=self.rgb[first:], bands=None if self.bands is None else self.bands[first:])
 
     def joined(self, more: _Rows) -> _Rows:
         """These and then those, copied."""
@@ -237,12 +239,12 @@ class _Rows:
 
 
 def _squares(
-    tail: NDArray[np.generic],
-    rows: NDArray[np.generic],
+    tail: NDArray[Any],
+    rows: NDArray[Any],
     tops: list[int],
     lefts: list[int],
     side: int,
-) -> NDArray[np.generic]:
+) -> NDArray[Any]:
     """(n, side, side, channels) cut at rows and columns; a row below 0 is in the tail."""
     pixels = np.empty((len(tops), side, side, rows.shape[2]), dtype=rows.dtype)
     for square, top, left in zip(pixels, tops, lefts, strict=True):

@@ -42,7 +42,11 @@ class KindCounter:
         """The next rows, (rows, width) of classes."""
         begin = 0
         while begin < len(classes):
-            end = min(begin + self._edges[-1] - self._row, len(classes)) if self._edges else len(classes)
+            end = (
+                min(begin + self._edges[-1] - self._row, len(classes))
+                if self._edges
+                else len(classes)
+            )
             # One byte a column holds what up to 255 rows add, and sums of bytes are the fastest.
             end = min(end, begin + 255)
             for kind, of_kind in enumerate(self._of(classes[begin:end])):
@@ -80,7 +84,6 @@ class KindCounter:
         """The edges above a row are done with."""
         for edge in [edge for edge in self._at if edge < row]:
             del self._at[edge]
-
 
     def _of(self, classes: NDArray[np.uint8]) -> Iterable[NDArray[np.bool_]]:
         """Where each of `kinds` is."""

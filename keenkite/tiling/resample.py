@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -10,7 +12,7 @@ from keenkite.errors import InputError
 from keenkite.tiling.tile import TILE
 
 
-def resample(pixels: NDArray[np.generic], side: int = TILE) -> NDArray[np.generic]:
+def resample(pixels: NDArray[Any], side: int = TILE) -> NDArray[Any]:
     """Square pictures at another size: the mean where they shrink, bicubic where they grow.
 
     Args:
@@ -31,9 +33,10 @@ def resample(pixels: NDArray[np.generic], side: int = TILE) -> NDArray[np.generi
     if rows % side == 0:
         factor = rows // side
         blocks = pixels.reshape(n, side, factor, side, factor, channels)
-        return np.rint(blocks.mean(axis=(2, 4), dtype=np.float32)).astype(pixels.dtype)
+        means: NDArray[Any] = np.rint(blocks.mean(axis=(2, 4), dtype=np.float32))
+        return means.astype(pixels.dtype)
     resized = np.empty((n, side, side, channels), pixels.dtype)
-    top = np.iinfo(pixels.dtype).max  # type: ignore[type-var]
+    top = np.iinfo(pixels.dtype).max
     way = Image.Resampling.BICUBIC if rows < side else Image.Resampling.BOX
     for picture, out in zip(pixels, resized, strict=True):
         for channel in range(channels):

@@ -172,7 +172,7 @@ class Tile:
 
 
 def places(tiles: Sequence[Tile]) -> list[Place]:
-    """The place of each tile, all of a zone in one projection: a hundred times as fast as singly."""
+    """The place of each tile; all of a zone in one projection, which is far faster than singly."""
     found: dict[int, Place] = {}
     zones: dict[int, list[int]] = {}
     for number, tile in enumerate(tiles):

@@ -1,29 +1,34 @@
 """The main path, on real COGs, a real index and a fake encoder."""
 
-from tests.support.paths import ROOT, SHARED
 import json
 import os
 import signal
 import subprocess
 import sys
-from datetime import date
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
 from numpy.typing import NDArray
 
-from keenkite import build
 from keenkite.area import Area
-from keenkite.build import build_index, plan_build
+from keenkite.build import BuildRequest, Plan, build_index, plan_build
+from keenkite.build import scene as scene_module
+from keenkite.build.progress import Progress, Report
 from keenkite.catalog import open_catalog
 from keenkite.errors import CatalogError, EncoderMismatchError, InputError, StorageError
 from keenkite.index import Filters, TileIndex
 from keenkite.pixels import PixelArchive
-from keenkite.build.progress import Progress, Report
+from keenkite.reader import read_strips
+from keenkite.scene import Scene, Strip, Window
 from keenkite.tiling import Tile
 from tests.support.fakes import FakeEncoder
+from tests.support.paths import ROOT, SHARED
 from tests.support.worlds import DAYS, write_world
 
 ENCODER = FakeEncoder()
@@ -101,7 +106,8 @@ def test_every_tile_is_there_with_the_pixels_fractions_and_vector_that_rasterio_
                 cloud = np.isin(scl, (8, 9, 10)).sum() / max((scl != 0).sum(), 1)
                 if valid < 0.9 or cloud > 0.4:
                     continue
-                tile_id = f"32654-{column}-{row}-{day}-{platform}"
+                moment = datetime.fromisoformat(item["properties"]["datetime"])
+                tile_id = f"32654-2240-{column}-{row}-{moment:%Y%m%dT%H%M%S}-{platform}"
                 tile, _ = made.tiles[tile_id]
                 assert np.array_equal(archive.tile(tile), rgb)
                 assert tile.valid == pytest.approx(valid, abs=1e-5)
@@ -141,9 +147,7 @@ def test_progress_counts_up_to_the_end_and_says_how_long_it_takes(
 ) -> None:
     seen: list[Progress] = []
     with TileIndex.open(tmp_path, encoder=ENCODER) as index:
-        plan = plan_build(
-            index, made.area, *DAYS, catalog=open_catalog(str(made.scenes)), max_cloud=100
-        )
+        plan = planned(made, index)
         run(index, made.scenes, made.area, progress=seen.append)
     done = [progress.tiles_done for progress in seen]
     assert done == sorted(done)
@@ -175,7 +179,7 @@ import os, signal, sys
 from pathlib import Path
 from keenkite.index import TileIndex
 from tests.support.fakes import FakeEncoder
-from tests.test_build import run
+from tests.core.test_build import run
 from keenkite.area import Area
 
 folder, scenes, box, where, count = sys.argv[1:]
@@ -284,7 +288,7 @@ def test_tiles_of_a_small_area_have_their_middle_in_it(made: Made, tmp_path: Pat
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        ({"max_cloud": 120.0}, InputError, "0 to 100"),
+        ({"max_cloud": 120.0}, InputError, "fraction from 0 to 1"),
         ({"region": ""}, InputError, "region"),
         ({"start": date(2024, 7, 1)}, InputError, "swap"),
         ({"area": Area.from_bbox(10, 10, 11, 11)}, CatalogError, "longitude comes first"),
@@ -319,19 +323,224 @@ def test_an_encoder_that_is_not_the_index_s_is_refused_before_any_work(
 def test_a_nearly_full_disk_stops_the_build_before_the_next_scene(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "FREE_BYTES", 1 << 60)
+    monkeypatch.setattr(scene_module, "FREE_BYTES", 1 << 60)
     with (
         TileIndex.open(tmp_path, encoder=ENCODER) as index,
-        pytest.raises(StorageError, match="free some room"),
+        pytest.raises(StorageError, match="Free some space"),
     ):
         run(index, made.scenes, made.area)
 
 
-def test_tiles_are_cut_as_the_grid_of_the_index_says(made: Made, tmp_path: Path) -> None:
-    with TileIndex.open(tmp_path, encoder=ENCODER, grid=(224, 224)) as index:
-        report = run(index, made.scenes, made.area)
-        assert {tile.stride for tile in index.scroll()} == {224}
-        assert 0 < report.kept < made.report.kept / 2
+# Spans, several collections, regions
+
+
+def planned(made: Made, *indexes: TileIndex | None, **options: Any) -> Plan:
+    request = BuildRequest(
+        **{"area": made.area, "start": DAYS[0], "end": DAYS[1], "max_cloud": 1.0} | options
+    )
+    return plan_build(request, catalog=open_catalog(str(made.scenes)), indexes=indexes)
+
+
+def test_tiles_of_several_widths_are_cut_from_the_same_strips(made: Made, tmp_path: Path) -> None:
+    spans = (1120, 2240, 4480)
+    with TileIndex.open(tmp_path, encoder=ENCODER) as index:
+        report = run(index, made.scenes, made.area, spans=spans)
+        assert index.spans == spans
+        tiles = list(index.scroll())
+        archive = PixelArchive.beside(index.folder)
+        assert archive is not None
+        assert report.kept == len(tiles)
+        for span in spans:
+            of_span = [tile for tile in tiles if tile.span == span]
+            assert index.count(Filters(spans=(span,))) == len(of_span) > 0
+            for tile in of_span[:: len(of_span) // 5]:
+                vector = index.vectors([tile.id])[0]
+                seen = ENCODER.encode_images(archive.tile(tile)[None])[0]
+                np.testing.assert_allclose(vector, seen, atol=1e-5)
+        own = {tile.id for tile in tiles if tile.span == 2240}
+        assert own == set(made.tiles)
+        # Building again, without a word about spans, is about all that the collection has.
+        assert run(index, made.scenes, made.area).scenes == []
+
+
+def test_a_span_added_later_is_all_that_is_cut(made: Made, tmp_path: Path) -> None:
+    with TileIndex.open(tmp_path, encoder=ENCODER) as index:
+        first = run(index, made.scenes, made.area)
+        second = run(index, made.scenes, made.area, spans=(1120, 2240))
+        assert first.kept + second.kept == index.count()
+        assert second.kept == index.count(Filters(spans=(1120,)))
+
+
+@pytest.mark.parametrize("span", [2250, 3000, -2240, 0])
+def test_a_span_that_is_no_half_or_double_is_refused(made: Made, span: float) -> None:
+    with pytest.raises(InputError, match=r"does not fit .*Sentinel-2 L2A: take 2240 m, halves"):
+        planned(made, None, spans=(span,))
+
+
+class Dull(FakeEncoder):
+    """Sees the same in another space."""
+
+    name = "fake-dull"
+    calls = 0
+
+    def encode_images(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        Dull.calls += 1
+        return super().encode_images(rgb // 2)
+
+
+class Ten(FakeEncoder):
+    """Wants bands as reflectance, and sees their means."""
+
+    name = "fake-bands"
+    bands = ("B03", "B04")
+    dim = 3
+
+    def encode_images(self, bands: NDArray[np.uint16]) -> NDArray[np.float32]:
+        assert bands.dtype == np.uint16
+        means = np.concatenate([bands.mean(axis=(1, 2)), np.ones((len(bands), 1))], axis=1)
+        return (means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_each_scene_is_read_once_for_all_collections(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+
+    def counted(scene: Scene, window: Window, **options: Any) -> Iterator[Strip]:
+        reads.append(scene.id)
+        return read_strips(scene, window, **options)
+
+    monkeypatch.setattr(scene_module, "read_strips", counted)
+    encoders = [ENCODER, Dull(), Ten()]
+    with ExitStack() as stack:
+        indexes = [
+            stack.enter_context(TileIndex.open(tmp_path / "collections" / e.name, encoder=e))
+            for e in encoders
+        ]
+        report = run(
+            indexes[0],
+            made.scenes,
+            made.area,
+            also=list(zip(indexes[1:], encoders[1:], strict=True)),
+        )
+        assert sorted(reads) == sorted(report.scenes)
+        assert len(reads) == len(made.items)
+        assert report.kept == 3 * len(made.tiles)
+        assert contents(indexes[0]) == made.tiles
+        archive = PixelArchive(tmp_path / "pixels")
+        tiles = [tile for tile, _ in made.tiles.values()]
+        for tile in tiles[:: len(tiles) // 7]:
+            picture = archive.tile(tile)
+            dull = Dull().encode_images(picture[None])[0]
+            np.testing.assert_allclose(indexes[1].vectors([tile.id])[0], dull, atol=1e-5)
+            ten = Ten().encode_images(archive.bands(tile, Ten.bands)[None])[0]
+            np.testing.assert_allclose(indexes[2].vectors([tile.id])[0], ten, atol=1e-5)
+            theirs = PixelArchive(made.index_folder / "pixels").tile(tile)
+            np.testing.assert_array_equal(picture, theirs)
+
+
+def test_a_collection_that_comes_later_gets_what_it_has_not(made: Made, tmp_path: Path) -> None:
+    dull = Dull()
+    with (
+        TileIndex.open(tmp_path / "a", encoder=ENCODER) as index,
+        TileIndex.open(tmp_path / "b", encoder=dull) as other,
+    ):
+        run(index, made.scenes, made.area)
+        plan = planned(made, index, other)
+        assert plan.tiles == made.report.kept + sum(made.report.dropped.values())
+        before = Dull.calls
+        report = run(index, made.scenes, made.area, also=[(other, dull)])
+        assert Dull.calls > before
+        assert report.kept == other.count() == index.count()
+
+
+def test_one_collection_named_twice_is_refused(made: Made, tmp_path: Path) -> None:
+    with (
+        TileIndex.open(tmp_path, encoder=ENCODER) as index,
+        pytest.raises(InputError, match="named twice"),
+    ):
+        run(index, made.scenes, made.area, also=[(index, ENCODER)])
+
+
+def test_a_plan_counts_what_spans_and_models_multiply_and_the_room_they_take(made: Made) -> None:
+    one = planned(made, None)
+    assert one.tiles == made.report.kept + sum(made.report.dropped.values())
+    two = planned(made, None, None)
+    assert two.tiles == 2 * one.tiles
+    small = planned(made, None, spans=(1120,))
+    both = planned(made, None, spans=(1120, 2240))
+    assert both.tiles == small.tiles + one.tiles
+    assert small.tiles > 3 * one.tiles
+    pixels = 2 * one.disk_bytes - two.disk_bytes  # kept once
+    assert 0 < pixels < one.disk_bytes < both.disk_bytes < two.disk_bytes + small.disk_bytes
+    told = two.to_json()
+    assert (told["tiles"], told["models"], told["spans"]) == (two.tiles, 2, [2240])
+    assert told["disk_bytes"] == two.disk_bytes
+    assert sorted(told["scenes"]) == sorted(path.stem for path in made.items)
+
+
+def regions_of(index: TileIndex) -> dict[str, int]:
+    return {region.name: region.tiles for region in index.regions()}
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_overlapping_regions_keep_their_tiles_whichever_is_built_first_again_and_again(
+    made: Made, tmp_path: Path, first: int
+) -> None:
+    west, south, east, north = made.area.bboxes[0]
+    third = (east - west) / 3
+    areas = {
+        "west": Area.from_bbox(west, south, east - third, north),
+        "east": Area.from_bbox(west + third, south, east, north),
+    }
+    names = list(areas)[first:] + list(areas)[:first]
+    alone = {}
+    for name in names:
+        with TileIndex.open(tmp_path / name, encoder=ENCODER) as index:
+            run(index, made.scenes, areas[name], region=name)
+            alone[name] = regions_of(index)[name]
+    with TileIndex.open(tmp_path / "both", encoder=ENCODER) as index:
+        run(index, made.scenes, areas[names[0]], region=names[0])
+        report = run(index, made.scenes, areas[names[1]], region=names[1])
+        assert 0 < report.labelled < alone[names[1]]
+        assert report.kept + report.labelled == alone[names[1]]
+        assert regions_of(index) == alone
+        shared = [tile for tile in index.scroll() if len(tile.regions) == 2]
+        assert len(shared) == report.labelled
+        for name in names * 2:
+            again = run(index, made.scenes, areas[name], region=name)
+            assert (again.kept, again.scenes) == (0, [])
+            assert regions_of(index) == alone
+        assert contents_without_labels(index) == contents_without_labels_of(made)
+        # A region that goes takes its label, and the tiles that have no other.
+        index.remove_region(names[0])
+        assert regions_of(index) == {names[1]: alone[names[1]]}
+        assert run(index, made.scenes, areas[names[1]], region=names[1]).kept == 0
+        back = run(index, made.scenes, areas[names[0]], region=names[0])
+        assert back.kept == alone[names[0]] - len(shared)
+        assert regions_of(index) == alone
+
+
+def contents_without_labels(index: TileIndex) -> set[tuple[str, bytes]]:
+    return {(name, vector) for name, (_, vector) in contents(index).items()}
+
+
+def contents_without_labels_of(made: Made) -> set[tuple[str, bytes]]:
+    return {(name, vector) for name, (_, vector) in made.tiles.items()}
+
+
+def test_a_region_over_ground_that_is_there_reads_no_pixels(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TileIndex.open(tmp_path, encoder=ENCODER) as index:
+        run(index, made.scenes, made.area, region="all")
+        monkeypatch.setattr(scene_module, "read_strips", None)
+        tile = next(iter(made.tiles.values()))[0]
+        spot = Area.around(tile.lon, tile.lat, 3)
+        report = run(index, made.scenes, spot, region="spot")
+        assert report.kept == 0
+        assert report.labelled == index.count(Filters(regions=("spot",))) > 0
+        assert index.count(Filters(regions=("all",))) == len(made.tiles)
 
 
 REAL = SHARED / "data" / "sentinel2"

@@ -7,12 +7,12 @@ import numpy as np
 import pyproj
 import pytest
 import shapely
-from tests.support.cutting import SCENE, cut_all, places, strips
 
 from keenkite.area import Area
 from keenkite.errors import InputError, SceneError
 from keenkite.scene import Window
 from keenkite.tiling import Lattice, Tile, TileCutter
+from tests.support.cutting import SCENE, cut_all, places, strips
 
 
 @pytest.mark.parametrize(
@@ -31,9 +31,9 @@ from keenkite.tiling import Lattice, Tile, TileCutter
     ],
     ids=["box", "circle", "over the corner", "everything", "two corners"],
 )
-@pytest.mark.parametrize("lattice", [Lattice(), Lattice(224, 224), Lattice(256, 100)], ids=repr)
+@pytest.mark.parametrize("lattice", [Lattice(), Lattice(1120), Lattice(4480)], ids=repr)
 def test_cells_are_those_whose_middle_meets_the_area_and_that_lie_in_the_scene(area, lattice):
-    pitch, side = 10 * lattice.stride, 10 * lattice.size
+    pitch, side = round(lattice.pitch), round(lattice.span)
     footprint = SCENE.footprint
     west, south, east, north = footprint.buffer(3 * side).bounds
     expected = [
@@ -99,13 +99,15 @@ def test_scenes_that_overlap_share_tiles_of_the_same_ground():
         offset = round((scene.west - SCENE.west) / 10)
         rgb = ground[:, offset : offset + 1098]
         scl = np.full(rgb.shape[:2], 4, dtype=np.uint8)
-        cutter = TileCutter(scene, mine, lattice, region="r")
+        cutter = TileCutter(scene, mine, lattice, regions=("r",))
         tiles, pixels = cut_all(cutter, strips(lattice.window(mine, scene), rgb, scl, [512]))
         cells.append(set(map(tuple, mine.tolist())))
         found.append({tile.id: shown for tile, shown in zip(tiles, pixels, strict=True)})
     both = cells[0] & cells[1]
     assert both == set(map(tuple, lattice.cells(32654, shared, shared).tolist()))
-    assert found[0].keys() & found[1].keys() == {f"32654-{c}-{r}-20240512-S2B" for c, r in both}
+    assert found[0].keys() & found[1].keys() == {
+        f"32654-2240-{c}-{r}-20240512T012659-S2B" for c, r in both
+    }
     assert len(both) == 8
     for name in found[0].keys() & found[1].keys():
         np.testing.assert_array_equal(found[0][name], found[1][name])
@@ -134,12 +136,15 @@ def test_a_window_that_cannot_be_is_refused():
             lattice.window(np.array([[360, 3560]]), shifted)
 
 
-@pytest.mark.parametrize(
-    ("size", "stride"), [(0, 1), (224, 0), (112, 224), (224.0, 112), ("224", 112), (True, True)]
-)
-def test_a_lattice_that_cannot_be_is_refused(size, stride):
-    with pytest.raises(InputError, match=r"(size|stride) (is|2)"):
-        Lattice(size, stride)
+@pytest.mark.parametrize("span", [0, -2240, float("nan"), float("inf")])
+def test_a_lattice_that_cannot_be_is_refused(span):
+    with pytest.raises(InputError, match="span is its width in metres"):
+        Lattice(span)
+
+
+def test_a_span_that_ends_within_a_pixel_is_refused():
+    with pytest.raises(InputError, match="2250 m is not an even number of pixels of 10 m"):
+        Lattice(2250).window(np.array([[360, 3560]]), SCENE)
 
 
 # Where tiles are
@@ -190,17 +195,18 @@ def test_tiles_know_where_they_are(epsg, west, north):
 
 def test_ids_are_readable_and_tell_tiles_apart():
     tile = places(SCENE, Lattice(), np.array([[360, 3560]]))[0]
-    assert tile.id == "32654-360-3560-20240512-S2B"
-    assert (tile.scene_id, tile.collection, tile.region) == (SCENE.id, SCENE.collection, "r")
+    assert tile.id == "32654-2240-360-3560-20240512T012659-S2B"
+    assert (tile.scene_ids, tile.regions) == ((SCENE.id,), ("r",))
+    assert tile.collection == SCENE.collection
     late_in_tokyo = replace(
         tile, datetime=datetime(2024, 5, 13, 8, tzinfo=timezone(timedelta(hours=9)))
     )
-    assert late_in_tokyo.id == "32654-360-3560-20240512-S2B"
+    assert late_in_tokyo.id == "32654-2240-360-3560-20240512T230000-S2B"
     south_of_the_equator = replace(SCENE, epsg=32631, west=600_000, north=20)
     cells = Lattice().cells(32631, south_of_the_equator.footprint, south_of_the_equator.footprint)
     names = [tile.id for tile in places(south_of_the_equator, Lattice(), cells[:300])]
-    assert names[0] == "32631-536-0-20240512-S2B"
-    assert names[-1].startswith("32631-547--3-")
+    assert names[0] == "32631-2240-536-0-20240512T012659-S2B"
+    assert names[-1].startswith("32631-2240-547--3-")
     assert len(set(names)) == 300
 
 

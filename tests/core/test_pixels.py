@@ -6,7 +6,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.support.scene_files import EPSG, NORTH, WEST, scene_of
 
-from tests.support.paths import ROOT
 from keenkite.errors import SceneError, StorageError
 from keenkite.pixels import PixelArchive
+from keenkite.reader import scaling
 from keenkite.scene import Scene, Strip, Window
-from keenkite.tiling import Tile
+from keenkite.tiling import Tile, resample
+from tests.support.paths import ROOT
+from tests.support.scene_files import EPSG, NORTH, WEST, scene_of
 
 SHAPE = (2300, 700)
 SCENE = scene_of({}, SHAPE)
@@ -41,7 +42,7 @@ def strips_of(pixels: NDArray[np.uint8], window: Window) -> Iterator[Strip]:
     while row < window.row + window.rows:
         end = min((row // 1024 + 1) * 1024, window.row + window.rows)
         rgb = pixels[row:end, window.col : window.col + window.cols]
-        yield Strip(row=row, col=window.col, rgb=rgb, scl=np.ones(rgb.shape[:2], np.uint8))
+        yield Strip(row=row, col=window.col, rgb=rgb, classes=np.ones(rgb.shape[:2], np.uint8))
         row = end
 
 
@@ -51,28 +52,16 @@ def keep(archive: PixelArchive, scene: Scene, window: Window, pixels: NDArray[np
             writer.write(strip)
 
 
-def tile_at(row: int, col: int, *, size: int = 224, scene: Scene = SCENE) -> Tile:
-    """The tile whose first pixel is that of the scene; stride 1, so that it may lie anywhere."""
+def tile_at(row: int, col: int, *, span: float = 2240, scene: Scene = SCENE) -> Tile:
+    """The tile whose first pixel is that of the scene; off the lattice, so that it may be any."""
     return Tile(
         epsg=EPSG,
-        column=round(WEST / 10) + col,
-        row=round(NORTH / 10) - row,
-        size=size,
-        stride=1,
-        datetime=datetime(2024, 5, 12, tzinfo=UTC),
-        platform="S2B",
-        scene_id=scene.id,
+        span=span,
+        corner=(WEST + 10 * col, NORTH - 10 * row),
+        datetime=scene.datetime,
+        platform=scene.platform,
+        scene_ids=(scene.id,),
         collection=scene.collection,
-        region="default",
-        lon=139.0,
-        lat=35.0,
-        bounds=(139.0, 35.0, 139.1, 35.1),
-        cloud=0,
-        water=0,
-        vegetation=0,
-        bare=0,
-        snow=0,
-        valid=1,
     )
 
 
@@ -119,13 +108,14 @@ def test_the_file_is_a_geotiff_that_lies_where_the_scene_does(
 ) -> None:
     (path,) = visible(kept)
     with rasterio.open(path) as file:
-        assert (file.driver, file.count, file.dtypes[0]) == ("GTiff", 3, "uint8")
+        assert (file.driver, file.count, file.dtypes[0]) == ("GTiff", 4, "uint8")
         assert file.crs.to_epsg() == EPSG
         assert file.res == (10, 10)
         assert file.bounds.left == WEST + 200
         assert file.bounds.bottom == NORTH - 22_500
         pixels = file.read(window=file.window(WEST + 1000, NORTH - 3000, WEST + 3000, NORTH - 1000))
-    np.testing.assert_array_equal(np.moveaxis(pixels, 0, 2), drawn[100:300, 100:300])
+    np.testing.assert_array_equal(np.moveaxis(pixels[:3], 0, 2), drawn[100:300, 100:300])
+    assert (pixels[3] == 1).all()  # clear
 
 
 def test_its_size_is_that_of_its_file(kept: PixelArchive) -> None:
@@ -158,7 +148,8 @@ def test_windows_of_one_scene_and_scenes_of_one_ground_live_side_by_side(
         Window(row=0, col=0, rows=300, cols=300),
         Window(row=200, col=0, rows=400, cols=300),
     )
-    other, twin = replace(SCENE, id="other"), replace(SCENE, collection="sentinel-2-l2a")
+    later = SCENE.datetime + timedelta(days=5)
+    other, twin = replace(SCENE, datetime=later), replace(SCENE, collection="sentinel-2-l2a")
     keep(archive, SCENE, north, drawn)
     keep(archive, SCENE, south, drawn)
     keep(archive, other, north, 255 - drawn)
@@ -191,13 +182,13 @@ def test_no_id_of_a_scene_leads_out_of_the_folder(
     np.testing.assert_array_equal(archive.tile(tile_at(0, 0, scene=scene)), drawn[:224, :224])
 
 
-def test_long_ids_that_begin_alike_are_not_mixed_up(
+def test_long_names_that_begin_alike_are_not_mixed_up(
     tmp_path: Path, drawn: NDArray[np.uint8]
 ) -> None:
     archive = PixelArchive(tmp_path)
-    keep(archive, replace(SCENE, id="x" * 300 + "1"), WINDOW, drawn)
+    keep(archive, replace(SCENE, collection="x" * 300 + "1"), WINDOW, drawn)
     with pytest.raises(SceneError):
-        archive.tile(tile_at(50, 20, scene=replace(SCENE, id="x" * 300 + "2")))
+        archive.tile(tile_at(50, 20, scene=replace(SCENE, collection="x" * 300 + "2")))
 
 
 def test_windows_beyond_the_scene_keep_their_place(
@@ -207,9 +198,121 @@ def test_windows_beyond_the_scene_keep_their_place(
     padded = np.pad(drawn[:400, :400], ((300, 0), (300, 0), (0, 0)))
     window = Window(row=-300, col=-300, rows=700, cols=700)
     with archive.writer(SCENE, window) as writer:
-        writer.write(Strip(row=-300, col=-300, rgb=padded[:300], scl=np.ones((300, 700), np.uint8)))
-        writer.write(Strip(row=0, col=-300, rgb=padded[300:], scl=np.ones((400, 700), np.uint8)))
+        for row, rgb in ((-300, padded[:300]), (0, padded[300:])):
+            seen = np.ones(rgb.shape[:2], np.uint8)
+            writer.write(Strip(row=row, col=-300, rgb=rgb, classes=seen))
     np.testing.assert_array_equal(archive.tile(tile_at(-100, -50)), padded[200:424, 250:474])
+
+
+@pytest.mark.parametrize("span", [1120, 2240, 4480])
+def test_tiles_of_any_width_come_at_224_pixels(
+    kept: PixelArchive, drawn: NDArray[np.uint8], span: int
+) -> None:
+    side = span // 10
+    picture = kept.tile(tile_at(500, 100, span=span))
+    ground = drawn[500 : 500 + side, 100 : 100 + side]
+    np.testing.assert_array_equal(picture, resample(ground[None])[0])
+
+
+def test_the_mask_tells_cloud_and_nodata_from_clear_ground(
+    tmp_path: Path, drawn: NDArray[np.uint8]
+) -> None:
+    archive = PixelArchive(tmp_path)
+    window = Window(row=0, col=0, rows=448, cols=448)
+    classes = np.full((448, 448), 4, np.uint8)
+    classes[:100], classes[100:200], classes[200:224] = 0, 9, 3  # a shadow is clear
+    with archive.writer(SCENE, window) as writer:
+        writer.write(Strip(row=0, col=0, rgb=drawn[:448, :448], classes=classes))
+    expected = np.repeat([0, 2, 1], [100, 100, 24]).astype(np.uint8)
+    np.testing.assert_array_equal(archive.mask(tile_at(0, 0)), np.tile(expected[:, None], 224))
+    wide = archive.mask(tile_at(0, 0, span=4480))
+    assert set(np.unique(wide[:50])) == {0}
+    assert set(np.unique(wide[50:100])) == {2}
+
+
+BANDS = ("B02", "B03", "B04", "B11")
+
+
+def keep_bands(archive: PixelArchive, window: Window, seed: int = 0) -> NDArray[np.uint16]:
+    """Reflectance of noise, kept; (rows, cols, 4)."""
+    bands = np.random.default_rng(seed).integers(0, 9000, (window.rows, window.cols, 4))
+    bands = bands.astype(np.uint16)
+    table = scaling(0, 3000)
+    seen = np.ones(bands.shape[:2], np.uint8)
+    with archive.writer(SCENE, window, bands=BANDS) as writer:
+        rgb = table.take(bands[..., [2, 1, 0]])
+        writer.write(Strip(row=0, col=0, rgb=rgb, classes=seen, bands=bands))
+    return bands
+
+
+def test_more_bands_are_kept_as_reflectance_and_the_picture_is_made_of_them(tmp_path: Path) -> None:
+    archive = PixelArchive(tmp_path)
+    bands = keep_bands(archive, Window(row=0, col=0, rows=300, cols=300))
+    tile = tile_at(20, 30)
+    ground = bands[20:244, 30:254]
+    np.testing.assert_array_equal(archive.bands(tile, BANDS), ground)
+    np.testing.assert_array_equal(archive.bands(tile, ["B11", "B02"]), ground[..., [3, 0]])
+    picture = np.rint(np.clip(ground[..., [2, 1, 0]], 0, 3000) * np.float32(255 / 3000))
+    np.testing.assert_array_equal(archive.tile(tile), picture)
+    assert (archive.mask(tile) == 1).all()
+    with pytest.raises(SceneError, match="kept without B12"):
+        archive.bands(tile, ["B12"])
+
+
+def test_what_is_kept_with_more_bands_serves_encoders_of_fewer(
+    tmp_path: Path, drawn: NDArray[np.uint8]
+) -> None:
+    archive = PixelArchive(tmp_path)
+    window = Window(row=0, col=0, rows=300, cols=300)
+    assert not archive.has(SCENE, window)
+    keep(archive, SCENE, window, drawn)
+    assert archive.has(SCENE, window)
+    assert not archive.has(SCENE, window, BANDS)
+    keep_bands(archive, window)
+    assert archive.has(SCENE, window, ("B11", "B02"))
+    assert not archive.has(SCENE, window, ("B12",))
+    # The file with more bands goes first.
+    assert archive.bands(tile_at(0, 0), ["B11"]).shape == (224, 224, 1)
+
+
+def test_pixels_that_no_tile_uses_are_given_back(tmp_path: Path, drawn: NDArray[np.uint8]) -> None:
+    archive = PixelArchive(tmp_path / "pixels")
+    north = Window(row=0, col=0, rows=300, cols=300)
+    south = Window(row=1000, col=0, rows=300, cols=300)
+    later = replace(SCENE, datetime=SCENE.datetime + timedelta(days=5))
+    for scene, window in ((SCENE, north), (SCENE, south), (later, north)):
+        keep(archive, scene, window, drawn)
+    lost = archive.size(SCENE, south) + archive.size(later, north)
+    assert archive.remove_unused([tile_at(10, 20)]) == lost
+    np.testing.assert_array_equal(archive.tile(tile_at(10, 20)), drawn[10:234, 20:244])
+    with pytest.raises(SceneError):
+        archive.tile(tile_at(1000, 0))
+    assert len(visible(archive)) == 1
+    assert archive.remove_unused([]) > 0
+    assert not visible(archive)
+    assert PixelArchive(tmp_path / "none").remove_unused([]) == 0
+
+
+def test_pixels_are_not_given_back_while_somebody_writes(
+    tmp_path: Path, drawn: NDArray[np.uint8]
+) -> None:
+    archive = PixelArchive(tmp_path)
+    with archive.writer(SCENE, WINDOW) as writer:
+        with pytest.raises(StorageError, match="when builds have ended"):
+            archive.remove_unused([])
+        for strip in strips_of(drawn, WINDOW):
+            writer.write(strip)
+    assert len(visible(archive)) == 1
+
+
+def test_the_archive_is_that_of_the_data_folder(tmp_path: Path) -> None:
+    def beside(folder: Path | None) -> Path | None:
+        archive = PixelArchive.beside(folder)
+        return None if archive is None else archive.folder
+
+    assert beside(tmp_path / "collections" / "tiny") == tmp_path / "pixels"
+    assert beside(tmp_path / "alone") == tmp_path / "alone" / "pixels"
+    assert beside(None) is None
 
 
 # What goes wrong
@@ -252,7 +355,7 @@ def run(folder: Path, script: str, **options: Any) -> "subprocess.Popen[str]":
     begin = f"""
         import sys
         sys.path.insert(0, {str(ROOT)!r})
-        from test_pixels import *
+        from tests.core.test_pixels import *
         archive = PixelArchive(Path({str(folder)!r}))
         pixels = np.random.default_rng(3).integers(0, 256, (*SHAPE, 3)).astype(np.uint8)
     """
@@ -302,7 +405,7 @@ def test_what_a_living_writer_has_under_way_is_left_alone(
         assert writer.stdout is not None
         assert writer.stdin is not None
         assert writer.stdout.readline() == "half\n"
-        keep(archive, replace(SCENE, id="other"), WINDOW, drawn)
+        keep(archive, replace(SCENE, platform="S2C"), WINDOW, drawn)
         assert len(unfinished(archive)) == 1
         writer.stdin.write("\n")
         writer.stdin.flush()

@@ -15,8 +15,15 @@ import pytest
 import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.range_server import SILENCE, RangeServer, serve
 from rasterio.transform import Affine
+
+from keenkite.demo.training.samples import to_rgb
+from keenkite.errors import InputError, SceneError
+from keenkite.reader import STRIP_ROWS, bands, read_strips, scaling
+from keenkite.scene import Scene, Window
+from keenkite.sensors import SENTINEL2
+from tests.support.paths import SHARED
+from tests.support.range_server import SILENCE, RangeServer, serve
 from tests.support.scene_files import (
     COLOURS,
     NORTH,
@@ -30,12 +37,6 @@ from tests.support.scene_files import (
     write_image,
     write_scene,
 )
-
-from tests.support.paths import SHARED
-from keenkite.demo.training.samples import to_rgb
-from keenkite.errors import SceneError
-from keenkite.reader import STRIP_ROWS, bands, read_strips, scaling
-from keenkite.scene import Scene, Window
 
 REAL_SCENES = SHARED / "data" / "sentinel2"
 SHAPE = (2300, 540)
@@ -122,8 +123,8 @@ def test_strips_follow_each_other_and_end_where_rows_of_blocks_do(drawn: Scene, 
     at = row
     for strip in read_strips(drawn, window):
         assert (strip.row, strip.col) == (at, 7)
-        assert strip.rgb.shape == (*strip.scl.shape, 3)
-        assert strip.scl.shape[1] == 50
+        assert strip.rgb.shape == (*strip.classes.shape, 3)
+        assert strip.classes.shape[1] == 50
         at += len(strip.rgb)
         assert at % STRIP_ROWS == 0 or at == row + 2000
     assert at == row + 2000
@@ -148,9 +149,9 @@ def test_any_shape_of_block_gives_the_same_pixels(tmp_path: Path, options: dict[
 
 def test_scaling_is_that_of_the_pictures_the_demo_model_was_trained_on() -> None:
     numbers = np.arange(65536).astype(np.uint16)
-    np.testing.assert_array_equal(scaling(0), to_rgb(numbers))
-    np.testing.assert_array_equal(scaling(1000)[1000:], to_rgb(numbers)[:-1000])
-    assert not scaling(1000)[:1000].any()
+    np.testing.assert_array_equal(scaling(0, 3000), to_rgb(numbers))
+    np.testing.assert_array_equal(scaling(1000, 3000)[1000:], to_rgb(numbers)[:-1000])
+    assert not scaling(1000, 3000)[:1000].any()
 
 
 def test_a_dark_pixel_is_data_and_an_empty_one_is_not(small: Scene) -> None:
@@ -202,7 +203,7 @@ def test_a_file_without_georeference_takes_its_place_from_the_item(tmp_path: Pat
     scene = scene_of(paths, (90, 90))
     window = Window(row=0, col=0, rows=90, cols=90)
     rgb, _ = read(scene, window)
-    np.testing.assert_array_equal(rgb[..., 1], scaling(1000)[numbers["green"]])
+    np.testing.assert_array_equal(rgb[..., 1], scaling(1000, 3000)[numbers["green"]])
 
 
 def write_jp2(path: Path, numbers: Any, **options: Any) -> str:
@@ -579,5 +580,58 @@ def test_land_of_real_scenes_is_not_black(item: Path) -> None:
     colour = clear_land.mean(axis=0)
     assert (colour > 20).all(), "land is black: the offset was taken off twice"
     with rasterio.open(REAL_SCENES / "crop_10m_utm33n.tif") as file:  # farmland not far away
-        crop = scaling(0)[file.read([1, 2, 3])].mean(axis=(1, 2))
+        crop = scaling(0, 3000)[file.read([1, 2, 3])].mean(axis=(1, 2))
     assert (np.abs(colour - crop) < 45).all(), (colour, crop)
+
+
+# More bands than a picture has
+
+
+@pytest.fixture(scope="session")
+def many_bands(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """A scene with all ten bands, those of 20 m among them."""
+    drawn_bands = draw((600, 500), low=900)
+    rng = np.random.default_rng(4)
+    for band in SENTINEL2.bands:
+        if band.key not in drawn_bands:
+            shape = (600, 500) if band.metres == 10 else (300, 250)
+            drawn_bands[band.key] = rng.integers(0, 6000, shape).astype(np.uint16)
+    coarse = {band.key for band in SENTINEL2.bands if band.metres == 20} | {"scl"}
+    folder = tmp_path_factory.mktemp("bands")
+    paths = {
+        key: write_image(folder / f"{key}.tif", pixels, pixel=20 if key in coarse else 10)
+        for key, pixels in drawn_bands.items()
+    }
+    return scene_of(paths, (600, 500))
+
+
+@pytest.mark.parametrize("names", [("B02", "B03", "B04", "B8A"), ("B12", "B08"), ("B04",)])
+def test_bands_are_reflectance_in_the_order_asked_for(
+    many_bands: Scene, names: tuple[str, ...]
+) -> None:
+    window = Window(row=-10, col=33, rows=500, cols=301)
+    strips = list(read_strips(many_bands, window, bands=names))
+    plain = list(read_strips(many_bands, window))
+    np.testing.assert_array_equal(joined(strips)[0], joined(plain)[0])
+    np.testing.assert_array_equal(joined(strips)[1], joined(plain)[1])
+    assert plain[0].bands is None
+    found = np.concatenate([strip.bands for strip in strips if strip.bands is not None])
+    assert found.dtype == np.uint16
+    for n, name in enumerate(names):
+        with rasterio.open(many_bands.assets[SENTINEL2.band(name).key]) as file:
+            numbers = file.read(1)
+        times = 600 // len(numbers)
+        whole = numbers.repeat(times, axis=0).repeat(times, axis=1).astype(np.int64)
+        wanted = np.where(whole == 0, 0, np.clip(whole - 1000, 0, None))
+        np.testing.assert_array_equal(found[10:, :, n], wanted[:490, 33:334])
+    assert not found[:10].any()
+
+
+def test_a_band_that_the_sensor_or_the_scene_has_not_is_named(
+    drawn: Scene, many_bands: Scene
+) -> None:
+    window = Window(row=0, col=0, rows=10, cols=10)
+    with pytest.raises(InputError, match=r"Sentinel-2 L2A has no band 'B10'.*B8A"):
+        next(read_strips(many_bands, window, bands=["B10"]))
+    with pytest.raises(SceneError, match="has no asset 'swir16'"):
+        next(read_strips(drawn, window, bands=["B11"]))

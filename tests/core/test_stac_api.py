@@ -76,7 +76,7 @@ def test_scenes_are_those_of_the_days_asked_for(url: str) -> None:
 
 
 def test_clouds_are_compared_as_numbers(url: str) -> None:
-    expected = [item for item in series() if item["properties"]["eo:cloud_cover"] < 9.5]
+    expected = [item for item in series() if item["properties"]["eo:cloud_cover"] <= 9.5]
     scenes = search(url, KANTO, date(2023, 1, 1), date(2024, 1, 1), max_cloud=9.5)
     assert [scene.id for scene in scenes] == [item["id"] for item in expected]
 

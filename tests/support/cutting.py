@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 import numpy as np
 
 from keenkite.scene import Scene, Strip
+from keenkite.sensors import SENTINEL2
 from keenkite.tiling import TileCutter
 
 SCENE = Scene(
     id="S2B_T54SUE_20240512T012659_L2A",
+    sensor=SENTINEL2,
     collection="sentinel-2-c1-l2a",
     epsg=32654,
     west=399960.0,
@@ -18,7 +20,7 @@ SCENE = Scene(
     datetime=datetime(2024, 5, 12, 1, 26, 59, tzinfo=UTC),
     platform="S2B",
     grid_code="54SUE",
-    cloud=3.0,
+    cloud=0.03,
     assets={},
 )
 
@@ -40,19 +42,22 @@ def strips(window, rgb, scl, heights, *, margin=0):
     row, turn = window.row, 0
     while row < window.row + window.rows:
         stop = min(row + heights[turn % len(heights)], window.row + window.rows)
-        yield Strip(row=row, col=begin, rgb=rgb[row:stop, begin:end], scl=scl[row:stop, begin:end])
+        yield Strip(
+            row=row, col=begin, rgb=rgb[row:stop, begin:end], classes=scl[row:stop, begin:end]
+        )
         row, turn = stop, turn + 1
 
 
 def cut_all(cutter, some_strips):
     tiles, pixels = [], []
     for strip in some_strips:
-        for batch, rgb in cutter.cut(strip):
-            assert 1 <= len(batch) == len(rgb) <= 128
-            assert rgb.flags.c_contiguous
-            assert rgb.dtype == np.uint8
-            tiles += batch
-            pixels += list(rgb)
+        for cut in cutter.cut(strip):
+            assert 1 <= len(cut.tiles) == len(cut.rgb) <= 128
+            assert cut.rgb.flags.c_contiguous
+            assert cut.rgb.dtype == np.uint8
+            assert cut.rgb.shape[1:] == (224, 224, 3)
+            tiles += cut.tiles
+            pixels += list(cut.rgb)
     return tiles, pixels
 
 
@@ -64,6 +69,6 @@ def places(scene, lattice, cells):
         row=window.row,
         col=window.col,
         rgb=np.zeros((*size, 3), np.uint8),
-        scl=np.full(size, 4, np.uint8),
+        classes=np.full(size, 4, np.uint8),
     )
-    return cut_all(TileCutter(scene, cells, lattice, region="r"), [strip])[0]
+    return cut_all(TileCutter(scene, cells, lattice, regions=("r",)), [strip])[0]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rasterio.transform import Affine
 
 from keenkite.scene import Scene, Strip, Window
+from keenkite.sensors import SENTINEL2
 
 EPSG, WEST, NORTH = 32654, 399_960.0, 3_900_000.0
 COLOURS = ("red", "green", "blue")
@@ -85,6 +86,7 @@ def scene_of(assets: dict[str, str], shape: tuple[int, int], **facts: Any) -> Sc
     """A scene with these files, `shape` in pixels of 10 m."""
     known: dict[str, Any] = {
         "id": "S2B_T54SUE_20240512T012701_L2A",
+        "sensor": SENTINEL2,
         "collection": "sentinel-2-c1-l2a",
         "epsg": EPSG,
         "west": WEST,
@@ -140,5 +142,5 @@ def joined(strips: list[Strip]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The strips under each other: (rgb, scl)."""
     return (
         np.concatenate([strip.rgb for strip in strips]),
-        np.concatenate([strip.scl for strip in strips]),
+        np.concatenate([strip.classes for strip in strips]),
     )
