@@ -132,9 +132,7 @@ def _info(info: argparse.ArgumentParser, settings: Settings) -> None:
 def _remove(remove: argparse.ArgumentParser, settings: Settings) -> None:
     what = remove.add_mutually_exclusive_group(required=True)
     what.add_argument("--region", metavar="NAME", help="a region: tiles that have others stay")
-    what.add_argument(
-        "--before", type=flags.day, metavar="DATE", help="tiles seen before this day"
-    )
+    what.add_argument("--before", type=flags.day, metavar="DATE", help="tiles seen before this day")
     what.add_argument("--all", action="store_true", help="the whole collection")
     flags.add_data(remove, settings)
 

@@ -111,7 +111,8 @@ def add_model(
         "--model",
         action="append" if many else "store",
         metavar="MODEL",
-        help=f"name, open_clip tag or checkpoint{more} (default {_shown(settings.model or default)})",
+        help=f"name, open_clip tag or checkpoint{more} "
+        f"(default {_shown(settings.model or default)})",
     )
     command.add_argument(
         "--weights",

@@ -38,7 +38,7 @@ def encoder_of(arguments: argparse.Namespace, own: str) -> Encoder:
     """
     model, weights = arguments.model or arguments.settings_model, arguments.weights
     if model is None:
-        model, weights = _of_name(own, weights)
+        model, weights = model_of(own, weights)
     check_name(name_of(model, weights), own, arguments.collection or arguments.data)
     return load(arguments, model, weights)
 
@@ -58,8 +58,12 @@ def load(arguments: argparse.Namespace, model: str, weights: Path | None) -> Enc
     return ClipEncoder.load(model, device=arguments.device, weights=weights)
 
 
-def _of_name(own: str, weights: Path | None) -> tuple[str, Path | None]:
-    """What loads the encoder of a name: (model, weights)."""
+def model_of(own: str, weights: Path | None) -> tuple[str, Path | None]:
+    """What loads the encoder that a collection was made with: (model, weights).
+
+    Raises:
+        InputError: it is a checkpoint, and no file is named.
+    """
     architecture, checkpoint, _ = own.partition("@")
     if not checkpoint:
         return own, weights
