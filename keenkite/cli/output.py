@@ -55,28 +55,31 @@ def plan_text(plan: Plan) -> str:
     todo = plan.todo
     spans = ", ".join(f"{span:g}" for span in plan.spans)
     lines = [
-        f"{len(todo)} scenes to do, {plan.tiles:,} tiles; {len(plan.works) - len(todo)} scenes "
-        "done",
+        f"{sum(len(work.scene.scene_ids) for work in todo)} scenes to do, {plan.tiles:,} tiles; "
+        f"{len(plan.scenes_done)} scenes done",
         f"tiles of {spans} m, for {len(plan.dims)} model{'' if len(plan.dims) == 1 else 's'}; "
         f"about {size_text(plan.disk_bytes)} of disk",
     ]
     for work in todo:
         cloud = work.scene.cloud
         shown = "cloud not known" if cloud is None else f"{percent(round(cloud, 3))} cloud"
-        lines.append(f"  {work.scene.id}  {shown}")
+        lines += [f"  {scene}  {shown}" for scene in work.scene.scene_ids]
     return "\n".join(lines)
 
 
 def report_text(report: Report) -> str:
     """What a build did. Scripts go by its words: scenes done, tiles kept, failed."""
     dropped = ", ".join(f"{count:,} for {why}" for why, count in report.dropped.items() if count)
+    edges = f", and {report.edges:,} flush with the edges of crops" if report.edges else ""
     lines = [
         f"{len(report.scenes)} scenes done, {len(report.skipped)} were done before, "
         f"{len(report.failed)} failed",
-        f"{report.kept:,} tiles kept; dropped: {dropped or 'none'}",
+        f"{report.kept - report.edges:,} tiles kept{edges}; dropped: {dropped or 'none'}",
         "seconds: " + ", ".join(f"{stage} {took:.1f}" for stage, took in report.seconds.items()),
         f"pixels kept: {size_text(report.bytes_kept)}",
     ]
+    if report.uncovered is not None:
+        lines.insert(2, str(report.uncovered))
     if report.labelled:
         lines.insert(2, f"{report.labelled:,} tiles of earlier builds got the region's name too")
     lines += [f"failed: {reason}" for reason in report.failed.values()]
