@@ -1,26 +1,27 @@
-"""What the tools work on: one server's encoder, index, pixels and catalog.
+"""The library of a server: the collections of its data folder, their pixels, catalogue and jobs.
 
-Each is made when first needed, so that a server answers tools/list before torch is imported.
+Everything is opened when first needed, so that a server answers tools/list before torch is
+imported. Other processes may build into the folder, or remove from it, at any time.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from keenkite.errors import (
     EncoderMismatchError,
     InputError,
     KeenkiteError,
-    ModelError,
+    NoIndexError,
     TileIndexError,
 )
 
+from .jobs import JobStore
+from .models import PATIENCE, ClipModels, Models, Source
 from .settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -30,183 +31,242 @@ if TYPE_CHECKING:
     from keenkite.catalog import Catalog
     from keenkite.encoder import Encoder
     from keenkite.index import TileIndex
+    from keenkite.index.collections import Collection
     from keenkite.pixels import PixelArchive
     from keenkite.tiling import Tile
 
-    from .builder import Builder
-
-logger = logging.getLogger(__name__)
-
-PATIENCE = 25.0
-"""Seconds a call waits for the model; clients give up on a call after 30 to 60."""
-
 NO_INDEX = "Nothing is indexed yet. Call build_index with a region name, an area and two dates."
 
-Loader = Callable[[Callable[[int, int], None]], "Encoder"]
-"""Makes the encoder; is given a callback for (bytes so far, bytes in all) of a download."""
+
+@dataclass(frozen=True, kw_only=True)
+class Holding:
+    """A collection that is open."""
+
+    name: str
+    index: TileIndex
 
 
-class Workspace:
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """The collection that a build goes into: it is there, or the build makes it."""
+
+    name: str
+    model: str
+    """Name of its encoder."""
+    new: bool
+
+
+class Library:
     """Threads may share it."""
 
-    def __init__(self, settings: ServerSettings, *, load_encoder: Loader | None = None) -> None:
-        """The loader is for tests and for encoders of one's own; by default ClipEncoder.load."""
+    def __init__(self, settings: ServerSettings, *, source: Source | None = None) -> None:
+        """The source of encoders is for tests and for encoders of one's own."""
         self.settings = settings
-        self._load = load_encoder or self._load_clip
+        self.models = Models(source or ClipModels(settings))
+        self.jobs = JobStore(settings.files / "jobs")
+        """The records of builds, those of other servers on the same folder too."""
         self._lock = threading.Lock()
-        self._loading: Future[Encoder] | None = None
-        self._downloaded: tuple[int, int] | None = None
-        self._index: TileIndex | None = None
+        self._open: dict[str, TileIndex] = {}
         self._catalog: Catalog | None = None
-        self._builder: Builder | None = None
 
-    # --- the encoder --------------------------------------------------------------------------
+    # --- which collections there are ----------------------------------------------------------
 
-    def start_loading(self) -> Future[Encoder]:
-        """Load the model in the background, unless it is there or on its way."""
+    def collections(self) -> list[Collection]:
+        """Those that there are now, damaged ones too; none of them is opened for it.
+
+        Raises:
+            TileIndexError: the folder or the server cannot be asked.
+        """
+        from keenkite.index.collections import collections
+
+        return collections(self.settings.place, api_key=self.settings.qdrant_api_key)
+
+    def choose(self, name: str | None = None) -> Collection:
+        """The collection of this name; without one that of the settings, or the only one.
+
+        Raises:
+            NoIndexError: there is none yet.
+            InputError: there is none of this name, or there are several and none is named.
+            TileIndexError: it is damaged.
+            EncoderMismatchError: the operator names it, and a model that it was not made with.
+        """
+        there = self.collections()
+        name = name or self.settings.collection
+        found = _of_name(there, name) if name else self._usual(there)
+        if found is None:
+            raise NoIndexError(NO_INDEX)
+        return self._checked(found)
+
+    def site(self, name: str | None = None) -> Site:
+        """Where a build goes that names this collection, or none.
+
+        Raises:
+            InputError, TileIndexError, EncoderMismatchError: see `choose`.
+        """
+        from keenkite.index.collections import name_for
+
+        there = self.collections()
+        fresh = self.settings.collection or name_for(self.models.source.usual)
+        name = name or self.settings.collection
+        if name is None:
+            # A model that the operator names is the model of what is built.
+            found = self._of_model(there) if self.models.source.named else self._usual(there)
+        else:
+            found = None if name == fresh and _new(there, name) else _of_name(there, name)
+        if found is None:
+            return Site(name=fresh, model=self.models.source.usual, new=True)
+        found = self._checked(found)
+        assert found.encoder is not None  # known of every collection that can be used
+        return Site(name=found.name, model=found.encoder, new=False)
+
+    def _usual(self, there: Sequence[Collection]) -> Collection | None:
+        """The one that is meant where nobody names one; None where there is none at all."""
+        usable = [each for each in there if each.problem is None] or list(there)
+        if len(usable) < 2:
+            return usable[0] if usable else None
+        found = self._of_model(usable) if self.models.source.named else None
+        if found is None:
+            raise InputError(f"There are several collections: {_names(there)}. Name one of them.")
+        return found
+
+    def _of_model(self, there: Sequence[Collection]) -> Collection | None:
+        """The collection of the operator's model; None where there is none."""
+        found = [each for each in there if each.encoder == self.models.source.named]
+        if len(found) > 1:
+            raise InputError(f"Several collections are of that model: {_names(found)}. Name one.")
+        return found[0] if found else None
+
+    def _checked(self, found: Collection) -> Collection:
+        if found.problem is not None:
+            raise TileIndexError(f"The collection {found.name} cannot be used. {found.problem}")
+        named = self.models.source.named
+        if found.name == self.settings.collection and named not in (None, found.encoder):
+            raise EncoderMismatchError(
+                f"The collection {found.name} was made with the model {found.encoder}, and this "
+                f"server is told to use {named}. Its operator must start it without --model, or "
+                "with another --collection."
+            )
+        return found
+
+    # --- collections, opened ------------------------------------------------------------------
+
+    def open(self, name: str | None = None) -> Holding:
+        """A collection to read; which, and what is raised: see `choose`."""
+        return self.opened(self.choose(name))
+
+    def every(self) -> list[Holding]:
+        """All that can be used."""
+        found = []
+        for collection in self.collections():
+            if collection.problem is None:
+                try:
+                    found.append(self.opened(collection))
+                except KeenkiteError:
+                    continue  # list_indexes says what is wrong with it
+        return found
+
+    def opened(self, found: Collection) -> Holding:
+        """A collection that is there, to read; it stays open."""
         with self._lock:
-            if self._loading is None or (self._loading.done() and self._loading.exception()):
-                self._loading = Future()
-                threading.Thread(
-                    target=self._run_loading, args=(self._loading,), name="load", daemon=True
-                ).start()
-            return self._loading
+            index = self._open.get(found.name)
+            if index is not None and index.encoder_name != found.encoder:
+                index.close()  # it was removed, and another made under its name
+                index = None
+            if index is None:
+                index = self._open[found.name] = self._open_index(found.location, None)
+            return Holding(name=found.name, index=index)
 
-    def encoder(self, wait: float | None = PATIENCE) -> Encoder:
-        """The model, waiting some seconds for it; without end when `wait` is None.
+    def encoder(self, holding: Holding, wait: float | None = PATIENCE) -> Encoder:
+        """The encoder of its vectors.
 
         Raises:
             ModelError: it cannot be had, or is still loading.
+            EncoderMismatchError: what was loaded by its name is another.
         """
-        loading = self.start_loading()
-        try:
-            return loading.result(wait)
-        except NotYet:
-            raise ModelError(
-                f"The model {self._model_name()} is still loading{self._download_text()}. "
-                "Make the same call again in half a minute."
-            ) from None
+        encoder = self.models.encoder(holding.index.encoder_name, wait)
+        holding.index.require(encoder)
+        return encoder
 
-    def _run_loading(self, future: Future[Encoder]) -> None:
-        try:
-            future.set_result(self._load(self._note_download))
-        except BaseException as error:  # whoever needs the model raises it again
-            if not isinstance(error, KeenkiteError):
-                logger.exception("The model could not be loaded")
-            future.set_exception(error)
+    def to_write(self, name: str) -> tuple[TileIndex, Encoder]:
+        """A collection to build into, made where it is not there, and its encoder.
 
-    def _note_download(self, done: int, total: int) -> None:
-        self._downloaded = (done, total)
-
-    def _download_text(self) -> str:
-        if not self._downloaded:
-            return ""
-        done, total = self._downloaded
-        return f" ({done / 1e6:.0f} of {total / 1e6:.0f} MB downloaded)"
-
-    def _model_name(self) -> str:
-        # A checkpoint's path is the host's business.
-        return Path(self.settings.model).name
-
-    def _load_clip(self, progress: Callable[[int, int], None]) -> Encoder:
-        from keenkite.encoder import ClipEncoder
-
-        settings = self.settings
-        return ClipEncoder.load(
-            settings.model, device=settings.device, weights=settings.weights, progress=progress
-        )
-
-    # --- the index ----------------------------------------------------------------------------
-
-    def find_index(self) -> TileIndex | None:
-        """The index, or None where there is none yet: another process may make it any time."""
-        with self._lock:
-            if self._index is None:
-                try:
-                    self._index = self._open(None)
-                except TileIndexError as error:
-                    # The core has no class of its own for this one.
-                    if not str(error).startswith("There is no index"):
-                        raise
-            return self._index
-
-    def index(self) -> TileIndex:
-        """The index.
+        Waits for the encoder without end.
 
         Raises:
-            InputError: there is none yet.
+            InputError: it is gone, and is not the one that this server would make.
+            KeenkiteError: it cannot be opened, or its encoder cannot be had.
         """
-        index = self.find_index()
-        if index is None:
-            raise InputError(NO_INDEX)
-        return index
+        from keenkite.index.collections import place_of
 
-    def search_index(self) -> tuple[TileIndex, Encoder]:
-        """The index and the encoder of its vectors.
-
-        Raises:
-            EncoderMismatchError: the operator's model is not the index's.
-        """
-        index = self.index()
-        encoder = self.encoder()
-        self._check_encoder(index, encoder)
-        return index, encoder
-
-    def index_to_write(self, wait: float | None = PATIENCE) -> tuple[TileIndex, Encoder]:
-        """The same; an index is made where there is none."""
-        encoder = self.encoder(wait)
+        site = self.site(name)
+        if not site.new:
+            holding = self.open(name)
+            return holding.index, self.encoder(holding, None)
+        encoder = self.models.encoder(site.model, None)
         with self._lock:
-            if self._index is None:
-                self._index = self._open(encoder)
-            index = self._index
-        self._check_encoder(index, encoder)
+            index = self._open_index(place_of(self.settings.place, name), encoder)
+            self._open[name] = index
         return index, encoder
 
-    def _open(self, encoder: Encoder | None) -> TileIndex:
+    def _open_index(self, location: str, encoder: Encoder | None) -> TileIndex:
         from keenkite.index import TileIndex
 
-        settings = self.settings
-        return TileIndex.open(settings.index, encoder=encoder, api_key=settings.qdrant_api_key)
+        return TileIndex.open(location, encoder=encoder, api_key=self.settings.qdrant_api_key)
 
-    def _check_encoder(self, index: TileIndex, encoder: Encoder) -> None:
-        if (encoder.name, encoder.dim) != (index.encoder_name, index.dim):
-            raise EncoderMismatchError(
-                f"The index was made with the model {index.encoder_name!r} and this server runs "
-                f"{encoder.name!r}. Its operator must start it with --model {index.encoder_name}, "
-                "or with another --data folder."
-            )
+    # --- tiles, pixels, catalogue -------------------------------------------------------------
 
-    def tiles(self, tile_ids: Sequence[str]) -> list[Tile]:
-        """The tiles of these ids, in their order.
+    def tiles(self, tile_ids: Sequence[str], name: str | None = None) -> list[Tile]:
+        """The tiles of these ids, in their order; of any collection where none is named.
 
         Raises:
-            InputError: a tile is not in the index; says which and what to do.
+            InputError: a tile is in none of them; says which and what to do.
         """
-        found = {tile.id: tile for tile in self.index().get(tile_ids)}
-        missing = [tile_id for tile_id in tile_ids if tile_id not in found]
-        if missing:
-            raise InputError(
-                f"There is no tile {missing[0]} in the index. Take tile ids from the answers of "
-                "search_tiles or find_similar."
-            )
+        holdings = [self.open(name)] if name else self.every()
+        if not holdings:
+            raise NoIndexError(NO_INDEX)
+        found: dict[str, Tile] = {}
+        for holding in holdings:
+            missing = [tile_id for tile_id in tile_ids if tile_id not in found]
+            if missing:
+                found.update({tile.id: tile for tile in holding.index.get(missing)})
+        for tile_id in tile_ids:
+            if tile_id not in found:
+                where = f"the collection {name}" if name else "the index"
+                raise InputError(
+                    f"There is no tile {tile_id} in {where}. Take tile ids from the answers of "
+                    "search_tiles or find_similar."
+                )
         return [found[tile_id] for tile_id in tile_ids]
 
-    # --- pixels and catalog -------------------------------------------------------------------
-
+    @cached_property
     def pixels(self) -> PixelArchive:
-        """Where the pixels of indexed tiles are kept."""
+        """Where the pixels of indexed tiles are kept, once for all collections."""
         from keenkite.pixels import PixelArchive
 
-        return PixelArchive(self.settings.data / "pixels")
+        return PixelArchive(self.settings.files / "pixels")
 
-    def images(self, tiles: Sequence[Tile]) -> list[NDArray[np.uint8]]:
-        """The pixels of tiles: uint8 (224, 224, 3) each.
+    def images(self, tiles: Sequence[Tile]) -> NDArray[np.uint8]:
+        """(n, 224, 224, 3) red, green, blue of tiles.
 
         Raises:
             StorageError: the pixels of a tile are gone.
         """
-        archive = self.pixels()
-        return [archive.tile(tile) for tile in tiles]
+        import numpy as np
+
+        return np.stack([self.pixels.tile(tile) for tile in tiles])
+
+    def seen(
+        self, tiles: Sequence[Tile], encoder: Encoder, images: NDArray[np.uint8]
+    ) -> NDArray[Any]:
+        """What an encoder sees of tiles: their images, or the bands that it wants."""
+        from keenkite.encoder import bands_of
+
+        bands = bands_of(encoder)
+        if bands is None:
+            return images
+        import numpy as np
+
+        return np.stack([self.pixels.bands(tile, bands) for tile in tiles])
 
     def catalog(self) -> Catalog:
         """Where scenes are looked up."""
@@ -214,31 +274,48 @@ class Workspace:
 
         with self._lock:
             if self._catalog is None:
-                self._catalog = open_catalog(self.settings.catalog)
+                settings = self.settings
+                self._catalog = open_catalog(settings.catalog, settings.stac_collection)
             return self._catalog
 
-    @property
-    def builder(self) -> Builder:
-        """Who does the builds."""
-        from .builder import Builder
-        from .jobs import JobStore
+    def prepare(self) -> None:
+        """Begin to load the model that the first search or build will most likely want.
 
-        with self._lock:
-            if self._builder is None:
-                self._builder = Builder(self, JobStore(self.settings.data / "jobs"))
-            return self._builder
+        Raises:
+            KeenkiteError: it cannot be told which.
+        """
+        try:
+            model = self.choose().encoder
+        except NoIndexError:
+            model = None if self.settings.read_only else self.models.source.usual
+        if model is not None:
+            self.models.start(model)
 
     def close(self) -> None:
-        """Stop building and release the index; unfinished builds go on with the next server."""
-        if self._builder is not None:
-            self._builder.stop()
+        """Release the collections and the jobs that this process holds."""
+        self.jobs.close()
         with self._lock:
-            if self._index is not None:
-                self._index.close()
-                self._index = None
+            while self._open:
+                self._open.popitem()[1].close()
 
-    def __enter__(self) -> Workspace:
+    def __enter__(self) -> Library:
         return self
 
     def __exit__(self, *_: Any) -> None:
         self.close()
+
+
+def _of_name(there: Sequence[Collection], name: str) -> Collection | None:
+    """The one of this name; None where there is no collection at all."""
+    found = next((each for each in there if each.name == name), None)
+    if found is None and there:
+        raise InputError(f"There is no collection {name!r}. There are: {_names(there)}.")
+    return found
+
+
+def _new(there: Sequence[Collection], name: str) -> bool:
+    return all(each.name != name for each in there)
+
+
+def _names(there: Sequence[Collection]) -> str:
+    return ", ".join(each.name for each in there)

@@ -22,7 +22,7 @@ from keenkite.errors import InputError, KeenkiteError
 from .arguments import TILE_ID
 from .boundary import Scrubber
 from .picture_tools import png
-from .library import Workspace
+from .library import Library
 
 if TYPE_CHECKING:
     from keenkite.index import Region
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 GEOJSON = "application/geo+json"
 
 
-def add_resources(server: MCPServer, workspace: Workspace) -> None:
+def add_resources(server: MCPServer, library: Library) -> None:
     """Offer the resources and completions."""
-    scrub = Scrubber(workspace.settings)
+    scrub = Scrubber(library.settings)
 
     @server.resource(
         "keenkite://tiles/{tile_id}",
@@ -47,8 +47,8 @@ def add_resources(server: MCPServer, workspace: Workspace) -> None:
         from keenkite.pictures import tile_image
 
         try:
-            (tile,) = workspace.tiles([tile_id])
-            (rgb,) = workspace.images([tile])
+            (tile,) = library.tiles([tile_id])
+            (rgb,) = library.images([tile])
             return png(tile_image(rgb))
         except InputError as error:
             raise ResourceNotFoundError(scrub(str(error))) from error
@@ -81,7 +81,7 @@ def add_resources(server: MCPServer, workspace: Workspace) -> None:
 
     def _regions() -> list[Region]:
         try:
-            index = workspace.find_index()
+            index = library.find_index()
             return index.regions() if index else []
         except KeenkiteError as error:
             raise ResourceError(scrub(str(error))) from error
