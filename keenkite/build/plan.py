@@ -296,7 +296,9 @@ def _divide(
 
 
 def _part(number: int, scene: Scene, cells: frozenset[Cell], history: History, region: str) -> Part:
-    facts = [scene.collection, scene.datetime.isoformat(), region, sorted(cells)]
+    # Spans as floats: 2240 and 2240.0 are the same.
+    squares = sorted((float(span), column, row) for span, column, row in cells)
+    facts = [scene.collection, scene.datetime.isoformat(), region, squares]
     fingerprint = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     key = f"{scene.id}/{fingerprint}"
     known = history.known(scene, cells)

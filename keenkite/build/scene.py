@@ -18,6 +18,7 @@ from keenkite.index import Filters, TileIndex
 from keenkite.pixels import PixelArchive
 from keenkite.reader import read_strips
 from keenkite.scene import Scene, Strip, Window
+from keenkite.sensors import COLOURS, Sensor
 from keenkite.tiling import Lattice, Tile, TileCutter
 from keenkite.tiling.cutter import Cut
 
@@ -99,7 +100,7 @@ def _read(
 ) -> None:
     """Read a window once and give its tiles to every collection that needs them."""
     scene = work.scene
-    bands = _bands([targets[part.number] for part in work.todo])
+    bands = _bands(scene.sensor, [targets[part.number] for part in work.todo])
     cutters = [
         TileCutter(scene, cells, Lattice(span), regions=(region,))
         for span, cells in work.cells().items()
@@ -175,10 +176,11 @@ def _cell(tile: Tile) -> Cell | None:
     return tile.span, tile.column, tile.row
 
 
-def _bands(targets: Sequence[Target]) -> tuple[str, ...]:
-    """All bands that an encoder wants besides the colours of pictures."""
-    wanted = [bands_of(target.encoder) or () for target in targets]
-    return tuple(dict.fromkeys(name for bands in wanted for name in bands))
+def _bands(sensor: Sensor, targets: Sequence[Target]) -> tuple[str, ...]:
+    """All bands that an encoder wants, and then the colours too; none where RGB is enough."""
+    wanted = [name for target in targets for name in bands_of(target.encoder) or ()]
+    colours = [band.name for band in sensor.bands if band.key in COLOURS]
+    return tuple(dict.fromkeys([*wanted, *colours])) if wanted else ()
 
 
 def _tiles_done(work: Work, cutters: Sequence[TileCutter], counts: dict[int, _Count]) -> int:

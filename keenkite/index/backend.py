@@ -1,4 +1,4 @@
-"""What an engine must do for an index: a thin seam with two sides, `edge` and `remote`.
+"""What an engine must do for an index: a thin seam with two sides, `embedded` and `server`.
 
 Ids are UUID texts, vectors are float32 arrays, payloads are JSON values, filters are our own
 conditions. The engines' settings that were measured to matter stand here, once for both.
@@ -6,20 +6,16 @@ conditions. The engines' settings that were measured to matter stand here, once 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keenkite.errors import TileIndexError
 from keenkite.index.filters import Condition
+from keenkite.index.meta import Meta
 from keenkite.index.points import Payload, Points
-from keenkite.index.statistics import Statistics
-
-FORMAT = "keenkite-index"
-FORMAT_VERSION = 1
 
 VECTOR = "v"
 """Name of the one vector of a point."""
@@ -27,9 +23,10 @@ VECTOR = "v"
 PAYLOAD_INDEXES = {
     "location": "geo",
     "datetime": "datetime",
-    "region": "keyword",
-    "scene_id": "keyword",
-    "tile_id": "keyword",
+    "regions": "keyword",
+    "scene_ids": "keyword",
+    "cell": "keyword",
+    "span": "float",
     "cloud": "float",
     "water": "float",
     "vegetation": "float",
@@ -63,45 +60,8 @@ class Tuning:
     """Points without a graph from which maintenance builds one; fewer are scanned in no time."""
 
 
-Progress: TypeAlias = Callable[[str, float], None]
+Told: TypeAlias = Callable[[str, float], None]
 """Called with a stage ("copying", "optimising", ...) and the seconds since maintenance began."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Meta:
-    """What every tile of an index shares; never changes once the index is made."""
-
-    encoder: str
-    """Name of the encoder of the vectors."""
-    dim: int
-    """Length of a vector."""
-    size: int
-    """Side of a tile in pixels."""
-    stride: int
-    """Pixels from a tile to the next."""
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values, with the name and version of the format."""
-        return {"format": FORMAT, "version": FORMAT_VERSION, **asdict(self)}
-
-    @classmethod
-    def from_json(cls, value: object, location: str) -> Meta:
-        """Raises TileIndexError when `value` is not what `to_json` writes."""
-        if not isinstance(value, dict) or value.get("format") != FORMAT:
-            raise TileIndexError(f"{location} is not a keenkite index; choose another place.")
-        if value.get("version") != FORMAT_VERSION:
-            raise TileIndexError(
-                f"{location} has index format {value.get('version')!r}, this keenkite reads "
-                f"{FORMAT_VERSION}; open it with the keenkite that made it, or build it anew."
-            )
-        fields = {name: value.get(name) for name in ("encoder", "dim", "size", "stride")}
-        for name, kind in (("encoder", str), ("dim", int), ("size", int), ("stride", int)):
-            if not isinstance(fields[name], kind):
-                raise TileIndexError(
-                    f"{location} is damaged: its description has no usable {name!r}. "
-                    "Restore it from a copy, or delete the index and build it anew."
-                )
-        return cls(**fields)  # type: ignore[arg-type]  # checked just above
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +78,17 @@ class Found:
     """(dim,), None when not asked for."""
 
 
+def merged_labels(points: Points, there: Sequence[Found]) -> list[Payload]:
+    """The payloads of points, each with the labels of what is there under its id as well."""
+    known = {found.id: found.payload["regions"] for found in there}
+    return [
+        payload
+        if point not in known
+        else {**payload, "regions": list(dict.fromkeys([*known[point], *payload["regions"]]))}
+        for point, payload in zip(points.ids, points.payloads, strict=True)
+    ]
+
+
 def stacked(points: Sequence[Found], dim: int) -> NDArray[np.float32]:
     """The vectors of points that were asked for with them, (n, dim)."""
     return np.array([point.vector for point in points], np.float32).reshape(len(points), dim)
@@ -128,8 +99,17 @@ class Backend(Protocol):
 
     meta: Meta
 
+    def write_meta(self, meta: Meta) -> None:
+        """Change the description of the collection; only its spans may differ."""
+
     def upsert(self, points: Points) -> None:
-        """Write all points or raise; a point of the same id is replaced."""
+        """Write all points or raise; a point of the same id is replaced, but for its labels.
+
+        Those in its payload's "regions" are added to those that it has.
+        """
+
+    def label(self, labels: Mapping[str, Sequence[str]]) -> None:
+        """Set the regions of points: id -> all of its labels. Points that are gone stay gone."""
 
     def query(
         self,
@@ -145,8 +125,10 @@ class Backend(Protocol):
     def count(self, conditions: Sequence[Condition]) -> int:
         """Points that meet all conditions, counted exactly."""
 
-    def retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> list[Found]:
-        """The points of these ids that exist, in any order."""
+    def retrieve(
+        self, ids: Sequence[str], *, fields: Sequence[str] | None, with_vectors: bool
+    ) -> list[Found]:
+        """The points of these ids that exist, in any order; `fields` None is all."""
 
     def scroll(
         self, conditions: Sequence[Condition], *, fields: Sequence[str] | None, with_vectors: bool
@@ -159,16 +141,11 @@ class Backend(Protocol):
     def flush(self) -> None:
         """Make durable what was written; until then a loss of power may take it."""
 
-    def statistics(self) -> Statistics:
-        """Of all vectors: from sums kept with every change, or by a scan where they are not sure.
+    def size(self) -> int:
+        """How many points there are; fast, and exact but for points that are just being changed."""
 
-        The sums name the generation they were made for. A writer changes the generation before
-        the points, and writes the sums after them, so that sums cut off from a change are not
-        taken for those of the index.
-        """
-
-    def generation(self) -> str:
-        """A text that is another one after every upsert and delete, by whatever process."""
+    def facet(self, field: str) -> dict[str, int]:
+        """Value of a keyword field -> how many points have it, exactly."""
 
     def records(self, kind: str) -> dict[str, dict[str, Any]]:
         """Our own notes whose keys begin with `kind` and a slash."""
@@ -182,8 +159,9 @@ class Backend(Protocol):
     def delete_records(self, keys: Sequence[str]) -> None:
         """Forget notes; keys that are not there do not matter."""
 
-    def maintain(self, progress: Progress | None) -> bool:
-        """Build the graph over what was added since; whether there was anything to do."""
+    def maintain(self, tell: Told | None, *, compact: bool) -> bool:
+        """Build the graph over what was added since; with `compact`, give the room of what was
+        deleted back too. Whether there was anything to do."""
 
     def close(self) -> None:
         """Release everything; the backend cannot be used afterwards."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -81,26 +82,55 @@ class Filters:
         """The same in plain conditions, all of which must hold; none when nothing is asked."""
         found: list[Condition] = []
         if self.tile_ids:
-            found.append(OneOf(key="tile_id", values=tuple(self.tile_ids)))
-        if self.scenes:
-            found.append(OneOf(key="scene_id", values=tuple(self.scenes)))
-        if self.regions:
-            found.append(OneOf(key="region", values=tuple(self.regions)))
+            found.append(WithId(ids=tuple(map(point_id, self.tile_ids))))
+        for key, values in (
+            ("cell", self.cells),
+            ("scene_ids", self.scenes),
+            ("regions", self.regions),
+        ):
+            if values:
+                found.append(OneOf(key=key, values=tuple(values)))
+        if self.spans:
+            found.append(AnyNumber(key="span", values=tuple(self.spans)))
         if self.start or self.end:
             found.append(
                 During(key="datetime", start=_midnight(self.start), before=_after(self.end))
             )
         if self.area is not None:
             found.append(Inside(key="location", shapes=_shapes(self.area)))
-        if self.max_cloud is not None:
-            found.append(Between(key="cloud", low=None, high=self.max_cloud))
+        if self.max_cloud is not None and float(self.max_cloud) < 1:
+            found.append(Between(key="cloud", low=None, high=float(self.max_cloud)))
         found += [Between(key=k, low=low, high=high) for k, (low, high) in self.cover.items()]
         return tuple(found)
 
 
+def point_id(tile_id: str) -> str:
+    """The id of the tile's point: UUIDv5, so that a second build overwrites and never doubles.
+
+    It is a hash, so that points in the order of their ids are in no order of any meaning.
+    """
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"keenkite:{tile_id}"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithId:
+    """The point is one of these."""
+
+    ids: tuple[str, ...]
+    """UUIDs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnyNumber:
+    """The number at `key` is one of `values`."""
+
+    key: str
+    values: tuple[float, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class OneOf:
-    """The text at `key` is one of `values`."""
+    """The text at `key`, or one of the texts there, is one of `values`."""
 
     key: str
     values: tuple[str, ...]
@@ -161,7 +191,7 @@ class Inside:
     shapes: tuple[Shape, ...]
 
 
-Condition: TypeAlias = OneOf | Between | During | Inside
+Condition: TypeAlias = WithId | OneOf | AnyNumber | Between | During | Inside
 
 
 def _midnight(day: date | None) -> datetime | None:

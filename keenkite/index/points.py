@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from keenkite.errors import InputError
-from keenkite.tiling import Tile
-
-if TYPE_CHECKING:
-    from keenkite.index.backend import Meta
+from keenkite.index.filters import point_id
+from keenkite.index.meta import Meta
+from keenkite.tiling import FRACTIONS, Place, Tile, parse_cell, places
+from keenkite.tiling.tile import is_platform
 
 Payload: TypeAlias = dict[str, Any]
 
 UNIT_TOLERANCE = 1e-3
 """How far a vector's norm may be from 1."""
-
-FRACTIONS = ("cloud", "water", "vegetation", "bare", "snow", "valid")
-
-
-def point_id(tile_id: str) -> str:
-    """The id of the tile's point: UUIDv5, so that a second build overwrites and never doubles."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"keenkite:{tile_id}"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +32,11 @@ class Points:
     """(n, dim), unit norm."""
     payloads: list[Payload]
     """n of them, JSON values only."""
+
+    def part(self, begin: int, end: int) -> Points:
+        """Some of them."""
+        some = slice(begin, end)
+        return Points(ids=self.ids[some], vectors=self.vectors[some], payloads=self.payloads[some])
 
 
 def checked_points(tiles: Sequence[Tile], vectors: ArrayLike, meta: Meta) -> Points:
@@ -64,7 +61,7 @@ def checked_points(tiles: Sequence[Tile], vectors: ArrayLike, meta: Meta) -> Poi
             f"{len(tiles)} tiles need vectors of shape ({len(tiles)}, {meta.dim}), "
             f"not {block.shape}."
         )
-    norms = np.linalg.norm(block.astype(np.float64), axis=1)
+    norms = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
     # `not <=` rather than `>`: a NaN norm fails too.
     for bad in np.flatnonzero(~(np.abs(norms - 1) <= UNIT_TOLERANCE)).tolist():
         raise InputError(
@@ -74,10 +71,13 @@ def checked_points(tiles: Sequence[Tile], vectors: ArrayLike, meta: Meta) -> Poi
     for tile in tiles:
         _check_tile(tile, meta)
     last = {tile.id: i for i, tile in enumerate(tiles)}
+    rows = list(last.values())
+    chosen = tiles if rows == list(range(len(tiles))) else [tiles[i] for i in rows]
+    pairs = zip(last, chosen, _places(chosen), strict=True)
     return Points(
         ids=[point_id(tile_id) for tile_id in last],
-        vectors=block[list(last.values())],
-        payloads=[_payload(tiles[i]) for i in last.values()],
+        vectors=block if chosen is tiles else block[rows],
+        payloads=[_payload(tile_id, tile, place) for tile_id, tile, place in pairs],
     )
 
 
@@ -94,42 +94,50 @@ def checked_query(vector: ArrayLike, dim: int) -> NDArray[np.float32]:
     return query
 
 
-def tile_of(payload: Mapping[str, Any], meta: Meta) -> Tile:
-    """The tile of a payload; what every tile of an index shares comes from `meta`."""
+def tile_of(payload: Mapping[str, Any]) -> Tile:
+    """The tile of a payload."""
     west, south, east, north = payload["bounds"]
-    return Tile(
-        epsg=payload["epsg"],
-        column=payload["column"],
-        row=payload["row"],
-        size=meta.size,
-        stride=meta.stride,
+    location = payload["location"]
+    fractions: dict[str, Any] = {name: payload.get(name) for name in FRACTIONS}
+    tile = Tile(
+        **parse_cell(payload["cell"]),
         datetime=datetime.fromisoformat(payload["datetime"]),
         platform=payload["tile_id"].rsplit("-", 1)[1],
-        scene_id=payload["scene_id"],
         collection=payload["collection"],
-        region=payload["region"],
-        lon=payload["location"]["lon"],
-        lat=payload["location"]["lat"],
-        bounds=(west, south, east, north),
-        **{name: payload[name] for name in FRACTIONS},
+        scene_ids=tuple(payload["scene_ids"]),
+        regions=tuple(payload["regions"]),
+        valid=payload["valid"],
+        **fractions,
     )
+    return tile.placed(Place(location["lon"], location["lat"], (west, south, east, north)))
 
 
-def _payload(tile: Tile) -> Payload:
+def _places(tiles: Sequence[Tile]) -> list[Place]:
+    """Where they are: known of tiles that were cut or read, worked out at once of others."""
+    unknown = [tile for tile in tiles if "place" not in tile.__dict__]
+    for tile, place in zip(unknown, places(unknown), strict=True):
+        tile.placed(place)
+    return [tile.place for tile in tiles]
+
+
+def _payload(tile_id: str, tile: Tile, place: Place) -> Payload:
     # Decimals that the engines' JSON gives back to the last bit; full doubles come back changed in
     # theirs. A centimetre on the ground, and less than a pixel's share.
     return {
-        "tile_id": tile.id,
-        "location": {"lon": round(float(tile.lon), 7), "lat": round(float(tile.lat), 7)},
-        "bounds": [round(float(edge), 7) for edge in tile.bounds],
+        "tile_id": tile_id,
+        "cell": tile.cell,
+        "span": tile.span,
+        "location": {"lon": round(place.lon, 7), "lat": round(place.lat, 7)},
+        "bounds": [round(edge, 7) for edge in place.bounds],
         "datetime": tile.datetime.isoformat(),
-        "scene_id": tile.scene_id,
+        "scene_ids": list(tile.scene_ids),
         "collection": tile.collection,
-        "region": tile.region,
-        "epsg": int(tile.epsg),
-        "column": int(tile.column),
-        "row": int(tile.row),
-        **{name: round(float(getattr(tile, name)), 6) for name in FRACTIONS},
+        "regions": list(tile.regions),
+        "valid": round(float(tile.valid), 6),
+        **{
+            name: None if (share := getattr(tile, name)) is None else round(float(share), 6)
+            for name in FRACTIONS
+        },
     }
 
 
@@ -137,19 +145,20 @@ def _check_tile(tile: Tile, meta: Meta) -> None:
     def refuse(problem: str) -> InputError:
         return InputError(f"Tile {tile.id}: {problem}")
 
-    if (tile.size, tile.stride) != (meta.size, meta.stride):
+    if tile.span not in meta.spans:
+        spans = ", ".join(f"{span:g}" for span in meta.spans)
         raise refuse(
-            f"it is cut at {tile.size} pixels every {tile.stride}, this index holds "
-            f"{meta.size} every {meta.stride}."
+            f"it is {tile.span:g} m wide, and this collection holds tiles of {spans} m; "
+            "add the span first (TileIndex.add_spans)."
         )
-    west, south, east, north = tile.bounds
-    # Written so that a NaN fails.
-    if not all(-180 <= lon <= 180 for lon in (tile.lon, west, east)):
-        raise refuse(f"longitudes {tile.lon}, {west}, {east} must lie in -180 to 180.")
-    if not all(-90 <= lat <= 90 for lat in (tile.lat, south, north)):
-        raise refuse(f"latitudes {tile.lat}, {south}, {north} must lie in -90 to 90.")
-    for name in FRACTIONS:
-        if not 0 <= getattr(tile, name) <= 1:
-            raise refuse(f"{name} is {getattr(tile, name)}, and must be a fraction from 0 to 1.")
+    for name in ("valid", *FRACTIONS):
+        share = getattr(tile, name)
+        # Written so that a NaN fails.
+        if share is not None and not 0 <= share <= 1:
+            raise refuse(f"{name} is {share}, and must be a fraction from 0 to 1.")
     if tile.datetime.utcoffset() is None:
         raise refuse(f"its datetime {tile.datetime} has no time zone; make it UTC.")
+    if not is_platform(tile.platform):
+        raise refuse(f"its platform {tile.platform!r} is not letters, digits and underscores.")
+    if not tile.scene_ids:
+        raise refuse("it names no scene that its pixels come from.")

@@ -9,7 +9,7 @@ from typing import Any
 
 from keenkite.index.points import Payload
 
-FIELDS = ("region", "scene_id", "datetime", "bounds")
+FIELDS = ("regions", "scene_ids", "datetime", "bounds")
 """What of a tile's payload a summary is made from."""
 
 
@@ -41,10 +41,11 @@ class Region:
 
 
 def summarise(payloads: Iterable[Payload]) -> list[Region]:
-    """One summary for each region among the payloads, by name."""
+    """One summary for each region among the payloads, by name; a tile counts in each of its own."""
     sums: dict[str, _Sum] = {}
     for payload in payloads:
-        sums.setdefault(payload["region"], _Sum()).add(payload)
+        for name in payload["regions"]:
+            sums.setdefault(name, _Sum()).add(payload)
     return [sums[name].region(name) for name in sorted(sums)]
 
 
@@ -59,7 +60,7 @@ class _Sum:
     def add(self, payload: Payload) -> None:
         west, south, east, north = payload["bounds"]
         self._tiles += 1
-        self._scenes.add(payload["scene_id"])
+        self._scenes.update(payload["scene_ids"])
         self._moments.add(payload["datetime"])
         self._spans.add((west, east))
         self._south, self._north = min(self._south, south), max(self._north, north)

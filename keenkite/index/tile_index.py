@@ -1,45 +1,37 @@
-"""TileIndex: tiles and their vectors, to be searched; the same in a folder and by URL."""
+"""TileIndex: tiles and their vectors, to be searched; the same in a folder and by URL.
+
+Long: it is the one face of the index, and most of it says what its methods promise.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from keenkite.errors import EncoderMismatchError, InputError
-from keenkite.index.backend import Backend, Found, Meta, Progress
-from keenkite.index.embedded.backend import EdgeBackend
-from keenkite.index.filters import Filters
-from keenkite.index.points import checked_points, checked_query, point_id, tile_of
-from keenkite.index.region import FIELDS, Region, summarise
+from keenkite.errors import InputError
+from keenkite.index.backend import Backend, Found, Told, stacked
+from keenkite.index.filters import Filters, point_id
+from keenkite.index.opening import WAIT, Named, mismatch, open_backend
+from keenkite.index.points import checked_points, checked_query, tile_of
+from keenkite.index.region import Region
 from keenkite.index.statistics import Statistics
-from keenkite.tiling import Lattice, Tile
+from keenkite.index.summary import Summary
+from keenkite.sensors import SENTINEL2, Sensor
+from keenkite.tiling import Tile
 
-GRID = (Lattice.size, Lattice.stride)
-"""Side of a tile and step between tiles, pixels."""
+COMPLETE, DELETED = "complete", "maintenance/deleted"
 
-WAIT = 30.0
-"""Seconds to wait for other processes that use the same folder."""
+COMPACT_FROM = 0.2
+"""Part of the points that must have been deleted for maintenance to give their room back."""
 
-COMPLETE = "complete"
-REGIONS = "cache/regions"
-
-
-class Named(Protocol):
-    """What an index asks of an encoder."""
-
-    @property
-    def name(self) -> str:
-        """Tells its vectors from those of other encoders."""
-
-    @property
-    def dim(self) -> int:
-        """Length of a vector."""
+BLOCK = 1000
+"""Tiles in a block."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +54,13 @@ class TileIndex:
     def __init__(self, backend: Backend, *, location: str, folder: Path | None = None) -> None:
         """For an engine of your own; `TileIndex.open` is the usual way."""
         self._backend = backend
-        self._meta = backend.meta
+        self._summary = Summary(backend)
         self.location = location
         """Where it is, for messages; an API key is never in it."""
         self.folder = folder
-        """The folder of an embedded index; None for one by URL."""
+        """The folder of an embedded collection; None for one by URL."""
+        self.sensor: Sensor = backend.meta.kind(location)
+        """What kind of imagery its tiles are."""
 
     @classmethod
     def open(
@@ -74,65 +68,74 @@ class TileIndex:
         location: str | Path,
         *,
         encoder: Named | None,
-        grid: tuple[int, int] | None = None,
+        sensor: Sensor = SENTINEL2,
+        spans: Sequence[float] | None = None,
         wait: float = WAIT,
         api_key: str | None = None,
     ) -> TileIndex:
-        """Open an index, or make it where there is none.
+        """Open a collection, or make it where there is none.
 
         Args:
-            location: a folder, or the URL of a Qdrant server: http(s)://host:port[/collection],
-                with "keenkite" as the collection when none is named.
-            encoder: whose vectors it holds. None opens an existing index, whatever its encoder
-                and grid.
-            grid: side of a tile, and step between tiles, in pixels. None takes what an existing
-                index has, and (224, 112) for a new one.
+            location: the folder of a collection, or a data folder that holds exactly one; or the
+                URL of a Qdrant server: http(s)://host:port[/collection], with "keenkite" as the
+                collection when none is named.
+            encoder: whose vectors it holds. None opens what is there, whatever its encoder.
+            sensor: the imagery of a new collection; of no account where there is one.
+            spans: widths of tiles, metres, of a new collection; added to those of one that is
+                there. None is the sensor's own, or what is there.
             wait: seconds that any operation on a folder waits for other processes using it; by
                 URL, seconds that a request may take.
             api_key: of the server; never part of a message.
 
         Raises:
-            EncoderMismatchError: the index was made with another encoder, or another grid.
+            NoIndexError: there is none, and no encoder to make it for.
+            EncoderMismatchError: it was made with another encoder.
+            IndexFormatError: it is of a format that this version does not read.
             IndexBusyError: another process held it for longer than `wait`.
             TileIndexError: it holds something else, is damaged, or cannot be reached.
             StorageError: the folder cannot be made.
         """
-        meta = None
-        if encoder is not None:
-            size, stride = grid or GRID
-            meta = Meta(encoder=encoder.name, dim=encoder.dim, size=size, stride=stride)
-        backend: Backend
-        folder = None
-        if isinstance(location, str) and location.startswith(("http://", "https://")):
-            # Here, since the client of the server takes longer to import than all the rest.
-            from keenkite.index.server.backend import RemoteBackend
-
-            backend = RemoteBackend.open(location, meta, api_key=api_key, timeout=wait)
-        else:
-            folder = Path(location).expanduser()
-            backend = EdgeBackend.open(folder, meta, wait=wait)
-        index = cls(backend, location=str(folder or location), folder=folder)
-        if meta is not None and grid is None:
-            meta = replace(meta, size=backend.meta.size, stride=backend.meta.stride)
-        if meta is not None and meta != backend.meta:
-            index.close()
-            raise _mismatch(index.location, backend.meta, meta)
+        backend, folder = open_backend(
+            location, encoder, sensor=sensor, spans=spans, wait=wait, api_key=api_key
+        )
+        try:
+            index = cls(backend, location=str(folder or location), folder=folder)
+            if encoder is not None:
+                index.require(encoder)
+            if spans is not None:
+                index.add_spans(spans)
+        except BaseException:
+            backend.close()
+            raise
         return index
+
+    @property
+    def data(self) -> Path | None:
+        """The data folder it is in, where pixels and jobs are; None by URL."""
+        if self.folder is None:
+            return None
+        alone = self.folder.parent.name != "collections"
+        return self.folder if alone else self.folder.parent.parent
 
     @property
     def encoder_name(self) -> str:
         """Name of the encoder of its vectors."""
-        return self._meta.encoder
+        return self._backend.meta.encoder
 
     @property
     def dim(self) -> int:
         """Length of a vector."""
-        return self._meta.dim
+        return self._backend.meta.dim
 
     @property
-    def grid(self) -> tuple[int, int]:
-        """Side of a tile, and step between tiles, in pixels."""
-        return self._meta.size, self._meta.stride
+    def bands(self) -> tuple[str, ...] | None:
+        """Bands that its encoder sees; None for red, green and blue."""
+        return self._backend.meta.bands
+
+    @property
+    def spans(self) -> tuple[float, ...]:
+        """Widths of its tiles, metres, ascending."""
+        return self._backend.meta.spans
 
     def require(self, encoder: Named) -> None:
         """Refuse an encoder whose vectors cannot be compared with those of this index.
@@ -140,12 +143,27 @@ class TileIndex:
         Raises:
             EncoderMismatchError: the index was made with another one.
         """
-        wants = replace(self._meta, encoder=encoder.name, dim=encoder.dim)
-        if wants != self._meta:
-            raise _mismatch(self.location, self._meta, wants)
+        meta = self._backend.meta
+        if (encoder.name, encoder.dim) != (meta.encoder, meta.dim):
+            raise mismatch(self.location, meta, encoder)
+
+    def add_spans(self, spans: Sequence[float]) -> None:
+        """Let it hold tiles of these widths too, metres.
+
+        Raises:
+            InputError: one is not above 0.
+        """
+        for span in spans:
+            if not 0 < span < float("inf"):
+                raise InputError(f"A span is the width of tiles in metres, above 0, not {span}.")
+        every = tuple(sorted({*self.spans, *spans}))
+        if every != self.spans:
+            self._backend.write_meta(replace(self._backend.meta, spans=every))
 
     def upsert(self, tiles: Sequence[Tile], vectors: ArrayLike) -> None:
-        """Write tiles; one of the same id is replaced. A kill afterwards loses none of them.
+        """Write tiles; one of the same id is replaced, and keeps the labels that it has.
+
+        A kill afterwards loses none of them.
 
         Args:
             tiles: n tiles.
@@ -158,7 +176,27 @@ class TileIndex:
             StorageError: the disk is full; some of the tiles may have been written.
         """
         if len(tiles):
-            self._backend.upsert(checked_points(tiles, vectors, self._meta))
+            self._backend.upsert(checked_points(tiles, vectors, self._backend.meta))
+            self._summary.change(len(tiles))
+
+    def label(self, tile_ids: Sequence[str], region: str) -> None:
+        """Add a region to tiles, which keep those they have; ids that are not there do not matter.
+
+        Raises:
+            InputError: the region has no name.
+        """
+        if not region.strip():
+            raise InputError("A region needs a name.")
+        for begin in range(0, len(tile_ids), BLOCK):
+            ids = [point_id(tile_id) for tile_id in tile_ids[begin : begin + BLOCK]]
+            there = self._backend.retrieve(ids, fields=["regions"], with_vectors=False)
+            self._backend.label(
+                {
+                    found.id: [*found.payload["regions"], region]
+                    for found in there
+                    if region not in found.payload["regions"]
+                }
+            )
 
     def nearest(
         self,
@@ -197,8 +235,7 @@ class TileIndex:
         if len(found) < limit and len(found) < self._backend.count(conditions):
             found = ask(exact=True)
         return [
-            Match(tile=tile_of(f.payload, self._meta), score=f.score or 0.0, vector=f.vector)
-            for f in found
+            Match(tile=tile_of(f.payload), score=f.score or 0.0, vector=f.vector) for f in found
         ]
 
     def count(self, filters: Filters | None = None) -> int:
@@ -208,7 +245,7 @@ class TileIndex:
     def get(self, tile_ids: Sequence[str]) -> list[Tile]:
         """The tiles of these ids, in their order; those that are not in the index are left out."""
         found = self._retrieve(tile_ids, with_vectors=False)
-        return [tile_of(found[i].payload, self._meta) for i in tile_ids if i in found]
+        return [tile_of(found[i].payload) for i in tile_ids if i in found]
 
     def vectors(self, tile_ids: Sequence[str]) -> NDArray[np.float32]:
         """The vectors of these tiles, (n, dim), in their order.
@@ -228,52 +265,86 @@ class TileIndex:
         conditions = (filters or Filters()).conditions()
         for block in self._backend.scroll(conditions, fields=None, with_vectors=False):
             for found in block:
-                yield tile_of(found.payload, self._meta)
+                yield tile_of(found.payload)
 
-    def delete(self, filters: Filters) -> int:
+    def blocks(
+        self, filters: Filters | None = None
+    ) -> Iterator[tuple[list[Tile], NDArray[np.float32]]]:
+        """Tiles that the filters let through and their vectors, (n, dim), n up to 1,000 at a time,
+        in an order of no meaning; `upsert` takes each as it is."""
+        conditions = (filters or Filters()).conditions()
+        for block in self._backend.scroll(conditions, fields=None, with_vectors=True):
+            yield [tile_of(found.payload) for found in block], stacked(block, self.dim)
+
+    def dates_of(self, cells: Sequence[str]) -> dict[str, list[Tile]]:
+        """Every tile of these squares of ground, the oldest first; cells without any are empty."""
+        found: dict[str, list[Tile]] = {cell: [] for cell in cells}
+        for begin in range(0, len(cells), BLOCK):
+            for tile in self.scroll(Filters(cells=tuple(cells[begin : begin + BLOCK]))):
+                found[tile.cell].append(tile)
+        for tiles in found.values():
+            tiles.sort(key=lambda tile: (tile.datetime, tile.id))
+        return found
+
+    def remove(self, filters: Filters) -> int:
         """Delete the tiles that the filters let through; how many they were.
 
-        Scenes that lose a tile are no longer complete, so a next build does them again.
+        Scenes that lose a tile are no longer complete, so a next build does them again. The room
+        on the disk is given back by `maintain`.
 
         Raises:
             InputError: the filters let everything through.
         """
         conditions = filters.conditions()
         if not conditions:
-            raise InputError("delete() without a filter would delete every tile; name a region.")
+            raise InputError(
+                "remove() without a filter would delete every tile; name a region, or remove the "
+                "collection."
+            )
         number, seen = 0, set[str]()
-        for block in self._backend.scroll(conditions, fields=["scene_id"], with_vectors=False):
-            scenes = {found.payload["scene_id"] for found in block} - seen
+        for block in self._backend.scroll(conditions, fields=["scene_ids"], with_vectors=False):
+            scenes = {scene for found in block for scene in found.payload["scene_ids"]} - seen
             seen |= scenes
             # The records first: killed in between, a scene is done again, and never left undone.
-            gone = [
-                key for key, info in self.complete().items() if info.get("scene", key) in scenes
-            ]
-            self._backend.delete_records([f"{COMPLETE}/{key}" for key in gone])
-            self._backend.delete([found.id for found in block])
+            self._forget(lambda info, scenes=scenes: info.get("scene") in scenes)  # type: ignore[misc]
+            self._delete([found.id for found in block])
             number += len(block)
         return number
 
-    def statistics(self) -> Statistics:
-        """Mean and covariance of all vectors, exact.
+    def remove_region(self, region: str) -> int:
+        """Take a label away, and delete the tiles that have none left; how many were deleted.
 
-        From sums that every upsert and delete keeps up to date. Only after a process was killed
-        in the middle of a change are all vectors read once more.
-        By URL, that also happens after two processes wrote at the same moment.
+        Raises:
+            InputError: there is no such region; names those there are.
         """
-        return self._backend.statistics()
+        conditions = Filters(regions=(region,)).conditions()
+        if not self._backend.count(conditions):
+            known = ", ".join(each.name for each in self.regions()) or "none"
+            raise InputError(f"There is no region {region!r} in {self.location}. Known: {known}.")
+        self._forget(lambda info: info.get("region") == region)
+        number = 0
+        for block in self._backend.scroll(conditions, fields=["regions"], with_vectors=False):
+            labels = {
+                found.id: [name for name in found.payload["regions"] if name != region]
+                for found in block
+            }
+            bare = [point for point, left in labels.items() if not left]
+            self._backend.label({point: left for point, left in labels.items() if left})
+            self._delete(bare)
+            number += len(bare)
+        return number
+
+    def statistics(self) -> Statistics:
+        """Mean and covariance of the vectors, of the first 16,384 in the order of their ids.
+
+        Those of the last maintenance, unless more than a twentieth of the points are others since
+        then; the same in a folder and by URL.
+        """
+        return self._summary.statistics()
 
     def regions(self) -> list[Region]:
-        """What the index has of each region, by name; read again only after a change."""
-        token = self._token()
-        kept = self._backend.read_record(REGIONS)
-        if kept is not None and kept["token"] == token:
-            return [Region.from_json(value) for value in kept["regions"]]
-        blocks = self._backend.scroll((), fields=FIELDS, with_vectors=False)
-        regions = summarise(found.payload for block in blocks for found in block)
-        values = [region.to_json() for region in regions]
-        self._backend.write_record(REGIONS, {"token": token, "regions": values})
-        return regions
+        """What the index has of each region, by name; a tile counts in each of its own."""
+        return self._summary.regions()
 
     def is_complete(self, key: str) -> bool:
         """Whether `mark_complete` was called with this key."""
@@ -284,8 +355,9 @@ class TileIndex:
 
         Args:
             key: any text that names the work.
-            info: JSON values. Its "scene" names the scene whose tiles were written (the key does,
-                when it has none): deleting a tile of that scene takes the record away.
+            info: JSON values. Its "scene" names the scene whose tiles were written, and its
+                "region" their label: removing a tile of that scene, or that region, takes the
+                record away.
         """
         self._backend.flush()
         self._backend.write_record(f"{COMPLETE}/{key}", info)
@@ -295,14 +367,15 @@ class TileIndex:
         records = self._backend.records(COMPLETE)
         return {key.removeprefix(f"{COMPLETE}/"): info for key, info in records.items()}
 
-    def maintain(self, progress: Progress | None = None) -> bool:
-        """Make searches of what was added fast; whether there was enough of it to do anything.
+    def maintain(self, tell: Told | None = None) -> bool:
+        """Make searches of what was added fast, and give the room of what was removed back;
+        whether there was enough of it to do anything.
 
         Searches go on meanwhile, in this process and in others; upserts wait for its end. Ended
-        at any point, it leaves the index as it was. Nothing needs doing by URL.
+        at any point, it leaves the index as it was. By URL the server does it by itself.
 
         Args:
-            progress: called about once a second with the stage ("copying", "optimising", "done")
+            tell: called about once a second with the stage ("copying", "optimising", "done")
                 and the seconds so far. What it raises ends the maintenance.
 
         Raises:
@@ -310,7 +383,13 @@ class TileIndex:
             StorageError: the disk has no room for a second copy of the index.
             TileIndexError: the optimising process failed.
         """
-        return self._backend.maintain(progress)
+        deleted = (self._backend.read_record(DELETED) or {"points": 0})["points"]
+        compact = deleted > COMPACT_FROM * (deleted + self._backend.size())
+        done = self._backend.maintain(tell, compact=compact)
+        if deleted and done:
+            self._backend.delete_records([DELETED])
+        self._summary.keep()
+        return done
 
     def close(self) -> None:
         """Release it; it cannot be used afterwards. A second call does nothing."""
@@ -329,21 +408,18 @@ class TileIndex:
 
     def _retrieve(self, tile_ids: Sequence[str], *, with_vectors: bool) -> dict[str, Found]:
         points = [point_id(tile_id) for tile_id in dict.fromkeys(tile_ids)]
-        found = self._backend.retrieve(points, with_vectors=with_vectors)
+        found = self._backend.retrieve(points, fields=None, with_vectors=with_vectors)
         return {f.payload["tile_id"]: f for f in found}
 
-    def _token(self) -> str:
-        return f"{self._backend.generation()}/{self.count()}"
+    def _forget(self, which: Callable[[dict[str, Any]], bool]) -> None:
+        """Take away the records of complete work that are such."""
+        gone = [f"{COMPLETE}/{key}" for key, info in self.complete().items() if which(info)]
+        self._backend.delete_records(gone)
 
-
-def _mismatch(location: str, has: Meta, wants: Meta) -> EncoderMismatchError:
-    if (has.encoder, has.dim) != (wants.encoder, wants.dim):
-        return EncoderMismatchError(
-            f"The index {location} holds vectors of encoder {has.encoder!r} ({has.dim} numbers), "
-            f"not of {wants.encoder!r} ({wants.dim}). Search it with {has.encoder!r}, or build "
-            f"another index with {wants.encoder!r} in another place."
-        )
-    return EncoderMismatchError(
-        f"The index {location} holds tiles of {has.size} pixels every {has.stride}, not "
-        f"{wants.size} every {wants.stride}. Use its grid, or another place."
-    )
+    def _delete(self, ids: Sequence[str]) -> None:
+        if not ids:
+            return
+        before = (self._backend.read_record(DELETED) or {"points": 0})["points"]
+        self._backend.write_record(DELETED, {"points": before + len(ids)})
+        self._backend.delete(ids)
+        self._summary.change(len(ids))

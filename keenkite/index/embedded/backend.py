@@ -8,8 +8,8 @@ scrolls in blocks, and the graph is built in another process (see `maintenance`)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,18 @@ import numpy as np
 import qdrant_edge as engine
 from numpy.typing import NDArray
 
-from keenkite.errors import IndexBusyError, TileIndexError
+from keenkite.errors import IndexBusyError, NoIndexError
+from keenkite.files import make_folder, require_room
 from keenkite.index import backend as policy
-from keenkite.index.backend import VECTOR, Found, Meta, Progress, Tuning, stacked
+from keenkite.index.backend import VECTOR, Found, Told, Tuning, merged_labels
 from keenkite.index.embedded.filters import INDEX_PARAMETERS, engine_filter
-from keenkite.index.filters import Condition
 from keenkite.index.embedded.folder import Folder
 from keenkite.index.embedded.lock import Hold, writing
 from keenkite.index.embedded.maintenance import maintain
-from keenkite.index.points import Points
 from keenkite.index.embedded.shard import SharedShard
-from keenkite.index.statistics import Moments, Statistics
+from keenkite.index.filters import Condition
+from keenkite.index.meta import Meta
+from keenkite.index.points import Points
 
 SLICE = 500
 """Points per call of the engine: some 70 ms in which no other thread runs."""
@@ -35,8 +36,11 @@ SLICE = 500
 BLOCK = 1000
 """Points per block of a scroll."""
 
+MOST_VALUES = 100_000
+"""Values of a field that are counted."""
+
 ROOM = 256_000_000
-"""Bytes that must be free for a change; see `Folder.require_room`."""
+"""Bytes that must be free for a change; see `require_room`."""
 
 
 class EdgeBackend:
@@ -47,10 +51,6 @@ class EdgeBackend:
         self._folder = folder
         self._wait = wait
         self._tuning = tuning
-        self._moments: tuple[str, Moments] | None = None
-        """Sums over all points, and their generation; looked at under the hold only."""
-        self._statistics: tuple[str, Statistics] | None = None
-        """What the sums said last, and their generation: every search asks for them."""
         self._shard = SharedShard(folder, create=self._create, wait=wait)
 
     @classmethod
@@ -71,7 +71,8 @@ class EdgeBackend:
             tuning: for tests; it becomes part of a new index.
 
         Raises:
-            TileIndexError: the folder holds something else, or is damaged, or has no index.
+            NoIndexError: the folder has no index, and `meta` is None.
+            TileIndexError: it holds something else, or is damaged, or of another format.
             IndexBusyError: another process held it for longer than `wait`.
             StorageError: the folder cannot be made.
         """
@@ -79,10 +80,10 @@ class EdgeBackend:
         found = folder.read_meta()
         if found is None:
             if meta is None:
-                raise TileIndexError(
+                raise NoIndexError(
                     f"There is no index in {path}. Check the path, or build one there."
                 )
-            folder.make()
+            make_folder(path)
             hold = Hold(path)
             hold.acquire("making the index", wait)
             try:
@@ -96,13 +97,32 @@ class EdgeBackend:
             folder.remove_other_shards()
         return cls(folder, found, wait=wait, tuning=tuning)
 
+    def write_meta(self, meta: Meta) -> None:
+        self._folder.write_meta(meta)
+        self.meta = meta
+
     def upsert(self, points: Points) -> None:
         for begin in range(0, len(points.ids), SLICE):
-            part = slice(begin, begin + SLICE)
-            rows = zip(points.ids[part], points.vectors[part], points.payloads[part], strict=True)
-            batch = [engine.Point(i, vector={VECTOR: v}, payload=p) for i, v, p in rows]
-            operation = engine.UpdateOperation.upsert_points(batch)
-            self._change(operation, "upserting", points.ids[part], points.vectors[part])
+            some = points.part(begin, begin + SLICE)
+            with self._changing("upserting") as shard:
+                # What is there already keeps its labels; nearly always nothing is.
+                there = [_found(r) for r in shard.retrieve([*some.ids], ["regions"], False)]
+                payloads = merged_labels(some, there) if there else some.payloads
+                rows = zip(some.ids, some.vectors, payloads, strict=True)
+                batch = [engine.Point(i, vector={VECTOR: v}, payload=p) for i, v, p in rows]
+                shard.update(engine.UpdateOperation.upsert_points(batch))
+
+    def label(self, labels: Mapping[str, Sequence[str]]) -> None:
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for point, regions in labels.items():
+            alike.setdefault(tuple(regions), []).append(point)
+        for regions, ids in alike.items():
+            for begin in range(0, len(ids), SLICE):
+                some: list[Any] = [*ids[begin : begin + SLICE]]
+                with self._changing("labelling") as shard:
+                    shard.update(
+                        engine.UpdateOperation.set_payload(some, {"regions": list(regions)})
+                    )
 
     def query(
         self,
@@ -137,9 +157,12 @@ class EdgeBackend:
         with self._shard.opened("counting") as shard:
             return shard.count(request)
 
-    def retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> list[Found]:
+    def retrieve(
+        self, ids: Sequence[str], *, fields: Sequence[str] | None, with_vectors: bool
+    ) -> list[Found]:
+        wanted = True if fields is None else list(fields)
         with self._shard.opened("reading tiles") as shard:
-            return [_found(record) for record in shard.retrieve(list(ids), True, with_vectors)]
+            return [_found(record) for record in shard.retrieve(list(ids), wanted, with_vectors)]
 
     def scroll(
         self, conditions: Sequence[Condition], *, fields: Sequence[str] | None, with_vectors: bool
@@ -164,36 +187,22 @@ class EdgeBackend:
 
     def delete(self, ids: Sequence[str]) -> None:
         for begin in range(0, len(ids), SLICE):
-            part = ids[begin : begin + SLICE]
-            operation = engine.UpdateOperation.delete_points(list(part))
-            self._change(operation, "deleting", part, np.empty((0, self.meta.dim), np.float32))
+            with self._changing("deleting") as shard:
+                some: list[Any] = [*ids[begin : begin + SLICE]]
+                shard.update(engine.UpdateOperation.delete_points(some))
 
     def flush(self) -> None:
         with self._shard.opened("flushing") as shard:
             shard.flush()
-            moments = self._kept_moments()
-            if moments is not None:
-                self._folder.write_moments(moments, flushed=True)
 
-    def statistics(self) -> Statistics:
-        with self._shard.opened("reading statistics") as shard:
-            generation = self._folder.generation()
-            if self._statistics is not None and self._statistics[0] == generation:
-                return self._statistics[1]
-            moments = self._kept_moments()
-            # Not by `count`, which looks at every point.
-            if moments is not None and moments.n == shard.info().points_count:
-                self._statistics = generation, moments.statistics()
-                return self._statistics[1]
-        moments = self._scanned_moments()
-        if moments is None:  # points changed meanwhile: again, with writers kept out
-            with writing(self._folder.path, "statistics", self._wait, shared=False):
-                moments = self._scanned_moments()
-        assert moments is not None
-        return moments.statistics()
+    def size(self) -> int:
+        with self._shard.opened("counting") as shard:
+            return shard.info().points_count
 
-    def generation(self) -> str:
-        return self._folder.generation()
+    def facet(self, field: str) -> dict[str, int]:
+        request = engine.FacetRequest(field, limit=MOST_VALUES, exact=True)
+        with self._shard.opened("counting") as shard:
+            return {str(hit.value): hit.count for hit in shard.facet(request).hits}
 
     def records(self, kind: str) -> dict[str, dict[str, Any]]:
         return self._folder.records(kind)
@@ -214,64 +223,26 @@ class EdgeBackend:
             info = shard.info()
             return info.points_count - info.indexed_vectors_count
 
-    def maintain(self, progress: Progress | None) -> bool:
+    def maintain(self, tell: Told | None, *, compact: bool) -> bool:
         with writing(self._folder.path, "maintenance", self._wait, shared=False):
             self._folder.remove_other_shards()
-            if self.unindexed() < self._tuning.index_from:
+            if self.unindexed() < self._tuning.index_from and not compact:
                 return False
-            maintain(self._folder, self._shard, progress)
+            maintain(self._folder, self._shard, tell)
         return True
 
     def close(self) -> None:
         self._shard.close()
 
-    def _change(
-        self,
-        operation: engine.UpdateOperation,
-        purpose: str,
-        ids: Sequence[str],
-        vectors: NDArray[np.float32],
-    ) -> None:
-        """Apply an operation that leaves the points of `ids` with `vectors`, or without them."""
+    @contextmanager
+    def _changing(self, purpose: str) -> Iterator[engine.EdgeShard]:
+        """The shard, for one slice of a change."""
         with (
             writing(self._folder.path, purpose, self._wait, shared=True),
             self._shard.opened(purpose) as shard,
         ):
-            self._folder.require_room(ROOM, "a change")
-            moments = self._kept_moments()
-            old = [] if moments is None else shard.retrieve(list(ids), False, True)
-            self._moments = None
-            generation = self._folder.change_generation()
-            shard.update(operation)
-            if moments is not None:
-                moments.remove(stacked([_found(record) for record in old], self.meta.dim))
-                moments.add(vectors)
-                self._folder.write_moments(moments, flushed=False)
-                self._moments = generation, moments
-
-    def _scanned_moments(self) -> Moments | None:
-        """Sums over all points, kept from now on; None when points changed during the scan."""
-        with self._shard.opened("reading statistics"):
-            generation = self._folder.generation()
-        moments = Moments(self.meta.dim)
-        for block in self.scroll((), fields=(), with_vectors=True):
-            moments.add(stacked(block, self.meta.dim))
-        with self._shard.opened("keeping statistics"):
-            if self._folder.generation() != generation:
-                return None
-            self._folder.write_moments(moments, flushed=False)
-            self._moments = generation, moments
-        return moments
-
-    def _kept_moments(self) -> Moments | None:
-        """The sums over all points, or None when only a scan would tell; under the hold."""
-        generation = self._folder.generation()
-        if self._moments is None or self._moments[0] != generation:
-            moments = self._folder.read_moments(self.meta.dim)
-            if moments is None and not generation:  # no point was ever written
-                moments = Moments(self.meta.dim)
-            self._moments = None if moments is None else (generation, moments)
-        return None if self._moments is None else self._moments[1]
+            require_room(self._folder.path, ROOM, "a change of the index")
+            yield shard
 
     def _create(self, path: Path) -> engine.EdgeShard:
         parameters = engine.EdgeVectorParams(

@@ -8,7 +8,18 @@ from typing import Any
 
 import qdrant_edge as engine
 
-from keenkite.index.filters import Between, Box, Circle, Condition, During, Inside, OneOf, Shape
+from keenkite.index.filters import (
+    AnyNumber,
+    Between,
+    Box,
+    Circle,
+    Condition,
+    During,
+    Inside,
+    OneOf,
+    Shape,
+    WithId,
+)
 
 INDEX_PARAMETERS: dict[str, Any] = {
     "geo": engine.GeoIndexParams,
@@ -24,8 +35,15 @@ def engine_filter(conditions: Sequence[Condition]) -> engine.Filter:
     return engine.Filter(must=[_condition(condition) for condition in conditions])
 
 
-def _condition(condition: Condition) -> engine.FieldCondition | engine.Filter:
+def _condition(condition: Condition) -> Any:
     match condition:
+        case WithId(ids=ids):
+            return engine.HasIdCondition(set(ids))
+        case AnyNumber(key=key, values=values):
+            equal: list[Any] = [
+                engine.FieldCondition(key, range=engine.RangeFloat(gte=v, lte=v)) for v in values
+            ]
+            return engine.Filter(should=equal)
         case OneOf(key=key, values=values):
             return engine.FieldCondition(key, match=engine.MatchAny(list(values)))
         case Between(key=key, low=low, high=high):

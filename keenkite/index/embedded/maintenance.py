@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from keenkite.errors import StorageError, TileIndexError
-from keenkite.index.backend import Progress
+from keenkite.index.backend import Told
 from keenkite.index.embedded.folder import Folder
 from keenkite.index.embedded.shard import SharedShard
 
@@ -19,7 +19,7 @@ REPORT_EVERY = 1.0
 """Seconds between two calls of the progress callback."""
 
 
-def maintain(folder: Folder, shard: SharedShard, progress: Progress | None) -> None:
+def maintain(folder: Folder, shard: SharedShard, progress: Told | None) -> None:
     """Put an optimised copy of the shard in its place; the caller holds `writer` exclusively.
 
     Searches go on meanwhile, in this process and in others, but for two short moments. Ended at

@@ -7,7 +7,18 @@ from typing import Any
 
 from qdrant_client import models
 
-from keenkite.index.filters import Between, Box, Circle, Condition, During, Inside, OneOf, Shape
+from keenkite.index.filters import (
+    AnyNumber,
+    Between,
+    Box,
+    Circle,
+    Condition,
+    During,
+    Inside,
+    OneOf,
+    Shape,
+    WithId,
+)
 
 INDEX_PARAMETERS: dict[str, Any] = {
     "geo": models.GeoIndexParams(type=models.GeoIndexType.GEO, enable_hnsw=False),
@@ -25,8 +36,15 @@ def client_filter(conditions: Sequence[Condition]) -> models.Filter:
     return models.Filter(must=[_condition(condition) for condition in conditions])
 
 
-def _condition(condition: Condition) -> models.FieldCondition | models.Filter:
+def _condition(condition: Condition) -> models.Condition:
     match condition:
+        case WithId(ids=ids):
+            return models.HasIdCondition(has_id=list(ids))
+        case AnyNumber(key=key, values=values):
+            equal: list[models.Condition] = [
+                models.FieldCondition(key=key, range=models.Range(gte=v, lte=v)) for v in values
+            ]
+            return models.Filter(should=equal)
         case OneOf(key=key, values=values):
             return models.FieldCondition(key=key, match=models.MatchAny(any=list(values)))
         case Between(key=key, low=low, high=high):

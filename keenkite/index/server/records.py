@@ -12,6 +12,9 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from keenkite.index.server.client import translated
 from keenkite.index.server.filters import INDEX_PARAMETERS
 
+RECORDS = "-records"
+"""End of the name of the collection of notes beside each collection of tiles."""
+
 BLOCK = 1000
 """Points per block of a scroll."""
 
