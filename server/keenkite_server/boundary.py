@@ -150,16 +150,13 @@ def _slim(schema: Any) -> Any:
     for key, value in schema.items():
         if key in ("properties", "$defs"):
             slim[key] = {name: _slim(part) for name, part in value.items()}
-        elif not (key == "title" and isinstance(value, str)) and not (
-            key == "default" and value is None
-        ):
+        elif not (key == "title" and isinstance(value, str)):
             slim[key] = _slim(value)
-    choices = slim.get("anyOf")
-    if choices and {"type": "null"} in choices:
-        rest = [choice for choice in choices if choice != {"type": "null"}]
-        if len(rest) == 1:
-            del slim["anyOf"]
-            slim = {**rest[0], **slim}
+    if slim.get("default", ...) is None:
+        del slim["default"]
+        if "anyOf" in slim:
+            rest = [choice for choice in slim.pop("anyOf") if choice != {"type": "null"}]
+            slim = {**rest[0], **slim} if len(rest) == 1 else {"anyOf": rest, **slim}
     return slim
 
 

@@ -23,8 +23,8 @@ from . import arguments as args
 from .answers import plain
 from .boundary import Scrubber, said, strict_tool
 from .builder import BYTES_PER_PIXEL, Builder
+from .choice import Site
 from .following import follow, progress_of
-from .library import Site
 from .stock import BuildOut, JobOut, JobsOut, build_text, job_out, job_text
 
 if TYPE_CHECKING:

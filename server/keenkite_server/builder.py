@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from keenkite.errors import InputError, KeenkiteError
 
 from .boundary import Scrubber
+from .choice import Site
 from .jobs import Job, JobStore
-from .library import Library, Site
+from .library import Library
 
 if TYPE_CHECKING:
     from keenkite.build import BuildRequest, Plan, Progress, Report

@@ -15,8 +15,9 @@ from keenkite.errors import KeenkiteError
 from . import arguments as args
 from .answers import plain
 from .boundary import Scrubber, said, strict_tool
+from .choice import NO_INDEX
 from .following import follow, progress_of
-from .library import NO_INDEX, Holding, Library
+from .library import Holding, Library
 from .stock import (
     CollectionOut,
     JobsOut,
@@ -69,9 +70,7 @@ class IndexTools:
     def _collection(self, described: Collection) -> CollectionOut:
         """One that is damaged says so, and harms no other."""
         if described.problem is not None:
-            return CollectionOut(
-                collection=described.name, problem=self._scrub(described.problem)
-            )
+            return CollectionOut(collection=described.name, problem=self._scrub(described.problem))
         try:
             return _collection_out(self._library.opened(described))
         except KeenkiteError as error:
@@ -105,13 +104,14 @@ class IndexTools:
 
 def _collection_out(holding: Holding) -> CollectionOut:
     index, regions = holding.index, holding.index.regions()
-    more = {"more_regions": len(regions) - SHOWN} if len(regions) > SHOWN else {}
-    return CollectionOut(
+    found = CollectionOut(
         collection=holding.name,
         model=index.encoder_name,
         sensor=index.sensor.title,
         spans=list(index.spans),
         tiles=index.count(),
         regions=[region_out(region) for region in regions[:SHOWN]],
-        **more,
     )
+    if len(regions) > SHOWN:
+        found.more_regions = len(regions) - SHOWN
+    return found

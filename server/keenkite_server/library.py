@@ -7,19 +7,16 @@ imported. Other processes may build into the folder, or remove from it, at any t
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from keenkite.errors import (
-    EncoderMismatchError,
-    InputError,
-    KeenkiteError,
-    NoIndexError,
-    TileIndexError,
-)
+from keenkite.errors import InputError, KeenkiteError, NoIndexError
 
+from .choice import NO_INDEX, Choice, Site
 from .jobs import JobStore
 from .models import PATIENCE, ClipModels, Models, Source
 from .settings import ServerSettings
@@ -35,7 +32,8 @@ if TYPE_CHECKING:
     from keenkite.pixels import PixelArchive
     from keenkite.tiling import Tile
 
-NO_INDEX = "Nothing is indexed yet. Call build_index with a region name, an area and two dates."
+FRESH = 5.0
+"""Seconds that the list of a server's collections is good for: to ask takes some requests."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,16 +42,6 @@ class Holding:
 
     name: str
     index: TileIndex
-
-
-@dataclass(frozen=True, kw_only=True)
-class Site:
-    """The collection that a build goes into: it is there, or the build makes it."""
-
-    name: str
-    model: str
-    """Name of its encoder."""
-    new: bool
 
 
 class Library:
@@ -67,6 +55,7 @@ class Library:
         """The records of builds, those of other servers on the same folder too."""
         self._lock = threading.Lock()
         self._open: dict[str, TileIndex] = {}
+        self._listed: tuple[float, list[Collection]] | None = None
         self._catalog: Catalog | None = None
 
     # --- which collections there are ----------------------------------------------------------
@@ -75,78 +64,36 @@ class Library:
         """Those that there are now, damaged ones too; none of them is opened for it.
 
         Raises:
-            TileIndexError: the folder or the server cannot be asked.
+            TileIndexError: the Qdrant server cannot be asked.
         """
         from keenkite.index.collections import collections
 
-        return collections(self.settings.place, api_key=self.settings.qdrant_api_key)
+        settings = self.settings
+        if settings.by_url and self._listed and time.monotonic() - self._listed[0] < FRESH:
+            return self._listed[1]
+        found = collections(settings.place, api_key=settings.qdrant_api_key)
+        self._listed = (time.monotonic(), found)
+        return found
 
     def choose(self, name: str | None = None) -> Collection:
-        """The collection of this name; without one that of the settings, or the only one.
-
-        Raises:
-            NoIndexError: there is none yet.
-            InputError: there is none of this name, or there are several and none is named.
-            TileIndexError: it is damaged.
-            EncoderMismatchError: the operator names it, and a model that it was not made with.
-        """
-        there = self.collections()
-        name = name or self.settings.collection
-        found = _of_name(there, name) if name else self._usual(there)
-        if found is None:
-            raise NoIndexError(NO_INDEX)
-        return self._checked(found)
+        """A collection to read; which, and what is raised: see `Choice.to_read`."""
+        return self._choice().to_read(name)
 
     def site(self, name: str | None = None) -> Site:
-        """Where a build goes that names this collection, or none.
-
-        Raises:
-            InputError, TileIndexError, EncoderMismatchError: see `choose`.
-        """
+        """Where a build goes that names this collection, or none: see `Choice.to_build`."""
         from keenkite.index.collections import name_for
 
-        there = self.collections()
-        fresh = self.settings.collection or name_for(self.models.source.usual)
-        name = name or self.settings.collection
-        if name is None:
-            # A model that the operator names is the model of what is built.
-            found = self._of_model(there) if self.models.source.named else self._usual(there)
-        else:
-            found = None if name == fresh and _new(there, name) else _of_name(there, name)
-        if found is None:
-            return Site(name=fresh, model=self.models.source.usual, new=True)
-        found = self._checked(found)
-        assert found.encoder is not None  # known of every collection that can be used
-        return Site(name=found.name, model=found.encoder, new=False)
+        settings = self.settings
+        in_url = urlsplit(settings.data).path.strip("/").rpartition("/")[2]
+        fresh = settings.collection or (in_url if settings.by_url else "")
+        return self._choice().to_build(name, fresh or name_for(self.models.source.usual))
 
-    def _usual(self, there: Sequence[Collection]) -> Collection | None:
-        """The one that is meant where nobody names one; None where there is none at all."""
-        usable = [each for each in there if each.problem is None] or list(there)
-        if len(usable) < 2:
-            return usable[0] if usable else None
-        found = self._of_model(usable) if self.models.source.named else None
-        if found is None:
-            raise InputError(f"There are several collections: {_names(there)}. Name one of them.")
-        return found
-
-    def _of_model(self, there: Sequence[Collection]) -> Collection | None:
-        """The collection of the operator's model; None where there is none."""
-        found = [each for each in there if each.encoder == self.models.source.named]
-        if len(found) > 1:
-            raise InputError(f"Several collections are of that model: {_names(found)}. Name one.")
-        return found[0] if found else None
-
-    def _checked(self, found: Collection) -> Collection:
-        if found.problem is not None:
-            raise TileIndexError(f"The collection {found.name} cannot be used. {found.problem}")
-        named = self.models.source.named
-        if found.name == self.settings.collection and named not in (None, found.encoder):
-            raise EncoderMismatchError(
-                f"The collection {found.name} was made with the model {found.encoder}, and this "
-                f"server is told to use {named}. Its operator must start it without --model, or "
-                "with another --collection."
-            )
-        return found
+    def _choice(self) -> Choice:
+        return Choice(
+            there=self.collections(),
+            preferred=self.settings.collection,
+            source=self.models.source,
+        )
 
     # --- collections, opened ------------------------------------------------------------------
 
@@ -203,9 +150,11 @@ class Library:
             holding = self.open(name)
             return holding.index, self.encoder(holding, None)
         encoder = self.models.encoder(site.model, None)
+        settings = self.settings
         with self._lock:
-            index = self._open_index(place_of(self.settings.place, name), encoder)
-            self._open[name] = index
+            place = place_of(settings.place, name, api_key=settings.qdrant_api_key)
+            index = self._open[name] = self._open_index(place, encoder)
+            self._listed = None
         return index, encoder
 
     def _open_index(self, location: str, encoder: Encoder | None) -> TileIndex:
@@ -215,28 +164,29 @@ class Library:
 
     # --- tiles, pixels, catalogue -------------------------------------------------------------
 
-    def tiles(self, tile_ids: Sequence[str], name: str | None = None) -> list[Tile]:
-        """The tiles of these ids, in their order; of any collection where none is named.
+    def tiles(self, tile_ids: Sequence[str], name: str | None = None) -> tuple[Holding, list[Tile]]:
+        """The tiles of these ids, in their order, and the collection that has them all: the named
+        one, or the first that does.
 
         Raises:
-            InputError: a tile is in none of them; says which and what to do.
+            NoIndexError: there is no collection that can be used.
+            InputError: a tile is missing; says which and what to do.
         """
         holdings = [self.open(name)] if name else self.every()
         if not holdings:
             raise NoIndexError(NO_INDEX)
-        found: dict[str, Tile] = {}
+        best: set[str] = set()
         for holding in holdings:
-            missing = [tile_id for tile_id in tile_ids if tile_id not in found]
-            if missing:
-                found.update({tile.id: tile for tile in holding.index.get(missing)})
-        for tile_id in tile_ids:
-            if tile_id not in found:
-                where = f"the collection {name}" if name else "the index"
-                raise InputError(
-                    f"There is no tile {tile_id} in {where}. Take tile ids from the answers of "
-                    "search_tiles or find_similar."
-                )
-        return [found[tile_id] for tile_id in tile_ids]
+            tiles = holding.index.get(tile_ids)
+            if len(tiles) == len(tile_ids):
+                return holding, tiles
+            best = max(best, {tile.id for tile in tiles}, key=len)
+        missing = next(tile_id for tile_id in tile_ids if tile_id not in best)
+        where = f"the collection {name}" if name else "any collection that has the others"
+        raise InputError(
+            f"There is no tile {missing} in {where if name or best else 'any collection'}. "
+            "Take tile ids from the answers of search_tiles or find_similar."
+        )
 
     @cached_property
     def pixels(self) -> PixelArchive:
@@ -245,28 +195,13 @@ class Library:
 
         return PixelArchive(self.settings.files / "pixels")
 
-    def images(self, tiles: Sequence[Tile]) -> NDArray[np.uint8]:
-        """(n, 224, 224, 3) red, green, blue of tiles.
+    def images(self, tiles: Sequence[Tile]) -> list[NDArray[np.uint8]]:
+        """The pictures of tiles, (224, 224, 3) each.
 
         Raises:
-            StorageError: the pixels of a tile are gone.
+            SceneError: the pixels of a tile are gone.
         """
-        import numpy as np
-
-        return np.stack([self.pixels.tile(tile) for tile in tiles])
-
-    def seen(
-        self, tiles: Sequence[Tile], encoder: Encoder, images: NDArray[np.uint8]
-    ) -> NDArray[Any]:
-        """What an encoder sees of tiles: their images, or the bands that it wants."""
-        from keenkite.encoder import bands_of
-
-        bands = bands_of(encoder)
-        if bands is None:
-            return images
-        import numpy as np
-
-        return np.stack([self.pixels.bands(tile, bands) for tile in tiles])
+        return self.pixels.tiles(tiles)
 
     def catalog(self) -> Catalog:
         """Where scenes are looked up."""
@@ -303,19 +238,3 @@ class Library:
 
     def __exit__(self, *_: Any) -> None:
         self.close()
-
-
-def _of_name(there: Sequence[Collection], name: str) -> Collection | None:
-    """The one of this name; None where there is no collection at all."""
-    found = next((each for each in there if each.name == name), None)
-    if found is None and there:
-        raise InputError(f"There is no collection {name!r}. There are: {_names(there)}.")
-    return found
-
-
-def _new(there: Sequence[Collection], name: str) -> bool:
-    return all(each.name != name for each in there)
-
-
-def _names(there: Sequence[Collection]) -> str:
-    return ", ".join(each.name for each in there)

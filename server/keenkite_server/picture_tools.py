@@ -53,40 +53,44 @@ class PictureTools:
         """Show where in one to nine tiles a concept is: a picture with its heatmap, the lon/lat of
         its peak and its strength (0-1). Use it to check and to point at what search_tiles found;
         a map that stays dark means that the tile does not show it."""
+        import numpy as np
+
         from keenkite.pictures import overlay, tile_sheet
         from keenkite.retrieval.heatmap import heatmaps
 
-        holding = self._library.open(collection)
-        tiles = self._library.tiles(tile_ids, holding.name)
+        name = self._library.choose(collection).name
+        holding, tiles = self._library.tiles(tile_ids, name)
         images = self._library.images(tiles)
-        encoder = self._library.encoder(holding)
-        heats = heatmaps(encoder, self._library.seen(tiles, encoder, images), text)
+        heats = heatmaps(self._library.encoder(holding), np.stack(images), text)
+        sensor = holding.index.sensor
         if len(tiles) == 1:
-            picture = overlay(images[0], heats[0], text=text)
+            picture = overlay(images[0], heats[0], tiles[0], sensor=sensor, text=text)
         else:
-            picture = tile_sheet(tiles, images, title=text, heats=heats)
+            picture = tile_sheet(tiles, images, title=text, sensor=sensor, heats=heats)
         pairs = zip(tiles, heats, strict=True)
         return _shown(picture, [_heat_line(tile, heat, text) for tile, heat in pairs])
 
     def get_tile_image(self, tile_ids: Tiles) -> CallToolResult:
-        """Show one to nine tiles as a picture in true colour, 10 m a pixel, north up. Use it to
-        look at hits before describing them."""
+        """Show one to nine tiles as a picture in true colour, 224 pixels a tile, north up. Use it
+        to look at hits before describing them."""
         from keenkite.pictures import tile_image, tile_sheet
 
-        tiles = self._library.tiles(tile_ids)
-        images = self._library.images(tiles)
+        holding, tiles = self._library.tiles(tile_ids)
+        images, sensor = self._library.images(tiles), holding.index.sensor
         if len(tiles) == 1:
             picture = tile_image(images[0])
         else:
-            picture = tile_sheet(tiles, images, title="Sentinel-2")
-        return _shown(picture, [tile_line(tile) for tile in tiles])
+            picture = tile_sheet(tiles, images, title=sensor.title, sensor=sensor)
+        credit = sensor.credit(tuple(sorted({tile.datetime.year for tile in tiles})))
+        return _shown(picture, [*map(tile_line, tiles), credit])
 
 
 def tile_line(tile: Tile) -> str:
     """Where and when, for the text beside a picture."""
+    regions = ", ".join(tile.regions) or "none"
     return (
         f"{tile.id}: centre lon {tile.lon:.4f}, lat {tile.lat:.4f}, {tile.datetime:%Y-%m-%d}, "
-        f"{tile.span:g} m wide, {cloud_text(tile.cloud)}, regions {', '.join(tile.regions) or 'none'}"
+        f"{tile.span:g} m wide, {cloud_text(tile.cloud)}, regions {regions}"
     )
 
 

@@ -135,7 +135,9 @@ def job_text(job: JobOut) -> str:
 
 def build_text(build: BuildOut) -> str:
     """How large a build is, and what it goes into."""
-    text = f"{build.scenes} scenes of at most {percent(build.max_cloud)} cloud, {build.tiles:,} tiles"
+    text = (
+        f"{build.scenes} scenes of at most {percent(build.max_cloud)} cloud, {build.tiles:,} tiles"
+    )
     if build.megabytes:
         text += f", about {build.megabytes:,} MB to download"
     if build.disk_megabytes is not None:

@@ -25,7 +25,7 @@ from tests.support.server_world import (
     text_of,
 )
 
-TILE = "32654-345-3550-20240512-S2B"
+TILE = "32654-2240-345-3550-20240512T012345-S2B"
 JOB = "build-0123456789ab"
 
 
@@ -182,7 +182,15 @@ JSON = st.recursive(
 )
 LON, LAT = st.floats(-190, 190), st.floats(-95, 95)
 DAYS = st.dates().map(str) | st.just("2024-05-12")
-IDS = st.sampled_from([TILE, "32654-333-3550-20240512-S2B", "../x", ""])
+IDS = st.sampled_from(
+    [
+        TILE,
+        "32654-2240-333-3550-20240512T012345-S2B",
+        "32654-2240-@386401.5-3976000-20240512T012345-S2B",
+        "../x",
+        "",
+    ]
+)
 PLAUSIBLE: dict[str, st.SearchStrategy[Any]] = {
     "text": st.text(max_size=40) | st.just("water"),
     "bbox": st.tuples(LON, LAT, LON, LAT).map(list) | st.just([139.5, 35.9, 139.8, 36.1]),

@@ -7,7 +7,6 @@ committed. Exit code 0: nothing failed but what the baselines explain, and all t
 still fails.
 """
 
-from tests.support.paths import ROOT
 import os
 import shutil
 import socket
@@ -16,6 +15,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from tests.support.paths import ROOT
 
 NODE = ROOT / ".conformance"
 PACKAGES = (
