@@ -47,14 +47,29 @@ class Scene:
     """Fraction of it that is cloud, 0-1; None where that is not known."""
     assets: Mapping[str, str]
     """Key of a band or of the classification, such as "red" and "scl" -> a file or an http(s) URL
-    that can be read now."""
+    that can be read now, or s3://bucket/key where the operator allows it. Looked up when they are
+    to be read: a URL that is signed for an hour is signed then, and SceneError says why it cannot
+    be."""
     baseline: str | None = None
-    """Processing baseline, such as "05.10"; None when the item does not say."""
+    """Processing baseline, such as "05.10", however the item writes it; None when it does not
+    say."""
     boa_offset_applied: bool | None = None
     """What the item claims: True when the offset is already removed from its numbers."""
+    raster_offset: float | None = None
+    """What the item's description of its colours says must be added to their digital numbers:
+    -1000 for a scale of 0.0001 with an offset of -0.1. None when it does not say."""
+    product: str | None = None
+    """Id of the product that it was made of, such as
+    "S2B_MSIL2A_20240512T013659_N0510_R117_T54SUE_20240512T040000"; None when it does not say."""
+    processed: DateTime | None = None
+    """When its pixels were processed, UTC: of two that show the same the later is the better. None
+    when the item does not say."""
     outline: shapely.Polygon | shapely.MultiPolygon | None = None
     """Where its pixels hold data, metres in its UTM zone; None when they do all over it, or when
     that is not known."""
+    confirmed: bool = False
+    """Whether the item's own figures agree on where it holds data. Otherwise `ground` is only where
+    it may hold some, and must not stand for what it shows."""
 
     @property
     def metres(self) -> float:

@@ -1,38 +1,26 @@
 """Search: a query -> tiles, best first, each piece of ground once.
 
-One way: recall (what the index is asked) -> judge (the conditions, in `conditions`; what a score
+One way: recall (what the index is asked) -> judge (by each condition of the query; what a score
 means is in `scoring`) -> keep (each piece of ground once) -> result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 from keenkite.encoder import Encoder
 from keenkite.ground import KeptGround
 from keenkite.index import Filters, TileIndex
 from keenkite.retrieval.concepts import BACKGROUND
-from keenkite.retrieval.conditions import Candidates, Conditions, Judgement
+from keenkite.retrieval.conditions import Conditions, Judgement
 from keenkite.retrieval.examples import Examples
-from keenkite.retrieval.near import BOUND, common, together
 from keenkite.retrieval.query import Near as Near
 from keenkite.retrieval.query import Query as Query
+from keenkite.retrieval.recall import recall
 from keenkite.retrieval.result import Hit as Hit
 from keenkite.retrieval.result import Result as Result
 from keenkite.retrieval.result import verdict_of
 from keenkite.retrieval.scoring import Scorer
-
-PER_HIT = 5
-"""Tiles looked at for each hit wanted, at least: one thing is seen by several overlapping tiles,
-on several dates, in several spans."""
-
-CANDIDATES, STEP = 64, 4
-"""Tiles looked at: 64, or 4 times as many, and so on until it is enough for the limit. The steps
-are far apart so that the pages of one answer agree with each other."""
-
-MAX_CANDIDATES = 20_000
-"""Tiles looked at, at most, to fill the limit with hits that do not overlap."""
 
 
 def search(
@@ -68,7 +56,7 @@ def search(
         query, index=index, scorer=scorer, examples=examples, tiles=statistics.n
     )
     hits: list[Hit] = []
-    for candidates in _recall(index, query, conditions):
+    for candidates in recall(index, query, conditions):
         judgement = conditions.judge(candidates)
         hits = [
             judgement.hit(i, rank=rank, parts=conditions.parts(judgement, i) if explain else None)
@@ -79,33 +67,6 @@ def search(
     if not hits:
         return Result(query=query, hits=(), verdict="none", reason=_why_empty(index, query))
     return Result(query=query, hits=tuple(hits), verdict=verdict_of(hits[0].confidence))
-
-
-def _recall(index: TileIndex, query: Query, conditions: Conditions) -> Iterator[Candidates]:
-    """The tiles that fit the main condition best, and more of them each time it goes on."""
-    vector, filters = conditions.main.wanted.query, query.filters
-    least = query.limit if query.overlap else PER_HIT * query.limit
-    number = CANDIDATES
-    while number < least:
-        number *= STEP
-    number = max([number, *(near.bound for near in conditions.near)])
-    places = [common(filters.area, area) for near in conditions.near if (area := near.reach())]
-    local = [
-        match
-        for area in places
-        if area is not None
-        for match in index.nearest(
-            vector, limit=BOUND, filters=replace(filters, area=area), with_vectors=True
-        )
-    ]
-    while True:
-        number = min(number, MAX_CANDIDATES)
-        matches = index.nearest(vector, limit=number, filters=filters, with_vectors=True)
-        if matches:
-            yield Candidates.of(together([*matches, *local]) if local else matches)
-        if len(matches) < number or number == MAX_CANDIDATES:
-            return
-        number *= STEP
 
 
 def _keep(judgement: Judgement, query: Query, examples: Examples) -> list[int]:

@@ -1,4 +1,4 @@
-"""Conditions: every answer against one worked out tile by tile, on hypothesis' own little worlds."""
+"""Conditions: answers against those worked out tile by tile, on hypothesis' own little worlds."""
 
 from __future__ import annotations
 
@@ -38,11 +38,9 @@ def worlds(draw: st.DrawFn) -> MemoryIndex:
     )  # fmt: skip
     tiles, vectors = [], []
     for n, (column, row, span, day) in enumerate(places):
-        pitch = 2240 // span if span < 2240 else 1
+        per_tile = 2240 / span  # 300 and 3500 of the usual lattice are the corner of all three
         tiles.append(
-            tile(pitch * (150 + column), pitch * (1750 + row), span=span, day=day)
-            if span != 2240
-            else tile(300 + column, 3500 + row, day=day)
+            tile(round(300 * per_tile) + column, round(3500 * per_tile) + row, span=span, day=day)
         )
         colours = draw(st.lists(st.sampled_from(HUES), min_size=1, max_size=2))
         shaken = mixed(*colours) + 0.05 * seen(draw(st.sampled_from(COLOURS)), 0.3, n)

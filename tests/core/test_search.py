@@ -17,7 +17,6 @@ from keenkite import utm
 from keenkite.area import Area
 from keenkite.errors import EncoderMismatchError, InputError
 from keenkite.index import TileIndex
-from keenkite.retrieval import search as search_module
 from keenkite.retrieval.query import Near, Query
 from keenkite.retrieval.result import Hit, Result
 from keenkite.retrieval.search import search
@@ -261,7 +260,7 @@ def test_more_is_looked_at_only_while_there_are_too_few_hits() -> None:
 
 
 def test_more_than_the_most_is_never_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search_module, "MAX_CANDIDATES", 200)
+    monkeypatch.setattr("keenkite.retrieval.recall.MAX_CANDIDATES", 200)
     index = MemoryIndex(many_dates(300), [seen("water", 0.01, i) for i in range(300)])
     assert len(find(index, "water", limit=2)) == 1
     assert index.limits == [64, 200]
@@ -305,9 +304,7 @@ def test_strict_leaves_out_what_shows_an_excluded_concept_and_nothing_else() -> 
     loose = ask_mildly(index, "water", exclude=("red", "orange"), limit=400)
     strict = ask_mildly(index, "water", exclude=("red", "orange"), limit=400, strict=True)
     shows = {
-        hit.tile.id
-        for hit in loose.hits
-        if max(met.confidence for met in hit.of("exclude")) > 0.5
+        hit.tile.id for hit in loose.hits if max(met.confidence for met in hit.of("exclude")) > 0.5
     }
     assert there["red"].id in shows
     assert len(shows) > 10  # the orange ones, though no water
@@ -348,7 +345,9 @@ def test_like_finds_look_alikes_and_not_its_own_ground(tmp_path: Path) -> None:
 
 def test_the_ground_of_what_a_query_is_unlike_is_no_hit() -> None:
     tiles, vectors = ground(6)
-    index = MemoryIndex([*tiles, tile(tiles[5].column, tiles[5].row, day=9)], [*vectors, vectors[5]])
+    index = MemoryIndex(
+        [*tiles, tile(tiles[5].column, tiles[5].row, day=9)], [*vectors, vectors[5]]
+    )
     found = find(index, "green", unlike=(tiles[5].id,), limit=50)
     assert set(found) == {t.id for t in tiles if t != tiles[5]}
 
@@ -624,5 +623,3 @@ def test_another_encoder_is_refused(lake: tuple[TileIndex, list[Tile]]) -> None:
 
     with pytest.raises(EncoderMismatchError, match="another"):
         search(lake[0], Other(), Query(text="water"))
-
-

@@ -37,7 +37,7 @@ class MemoryIndex:
     def statistics(self) -> Statistics:
         exact = self.all.astype(np.float64)
         return Statistics(
-            n=len(exact), sample=len(exact), mean=exact.mean(axis=0),
+            n=len(exact), mean=exact.mean(axis=0),
             covariance=np.cov(exact.T, bias=True),
         )  # fmt: skip
 

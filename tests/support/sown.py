@@ -14,7 +14,6 @@ from keenkite.tiling import Tile
 from tests.support.fakes import WORDS, FakeEncoder
 
 
-
 class MildEncoder(FakeEncoder):
     """The same under a name whose calibration lets a tile show two colours at once."""
 
