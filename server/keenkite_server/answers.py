@@ -95,9 +95,10 @@ def hits_text(answer: HitsOut, about: str) -> str:
     where = f"for {about} in collection {answer.collection}"
     if not answer.hits:
         return f"verdict: none. {answer.reason or 'Nothing found'} ({where})."
-    head = f"verdict: {answer.verdict}, {where}"
+    spans = sorted({hit.span for hit in answer.hits})
+    head = f"verdict: {answer.verdict}, {where}; tiles {_spans_text(spans)} wide, cover where not 0"
     lines = [f"{head}. {answer.reason}" if answer.reason else head]
-    lines += [_hit_line(hit) for hit in answer.hits]
+    lines += [_hit_line(hit, with_span=len(spans) > 1) for hit in answer.hits]
     if answer.next_cursor:
         lines.append(f"More: same arguments with cursor {answer.next_cursor}")
     return "\n".join(lines)
@@ -108,16 +109,21 @@ def cloud_text(cloud: float | None) -> str:
     return "cloud unknown" if cloud is None else f"cloud {percent(cloud)}"
 
 
-def _hit_line(hit: HitOut) -> str:
+def _spans_text(spans: list[float]) -> str:
+    return " and ".join(f"{span:g} m" for span in spans)
+
+
+def _hit_line(hit: HitOut, *, with_span: bool) -> str:
     cover = "".join(
         f", {kind} {'unknown' if share is None else f'{share:g}'}"
         for kind, share in hit.cover.items()
+        if share != 0
     )
     line = (
         f"{hit.rank}. {hit.tile_id} at lon {hit.lon}, lat {hit.lat}, {hit.datetime}, "
-        f"{hit.span:g} m wide, score {hit.score:g}, confidence {hit.confidence:g}, "
-        f"{cloud_text(hit.cloud)}{cover}"
+        f"score {hit.score:g}, confidence {hit.confidence:g}, {cloud_text(hit.cloud)}{cover}"
     )
+    line += f", {hit.span:g} m wide" if with_span else ""
     line += "".join(f"; near {_met_text(met)}" for met in hit.near)
     line += "".join(f"; without {_met_text(met)}" for met in hit.exclude)
     if hit.bounds is not None:
@@ -131,7 +137,7 @@ def _met_text(met: MetOut) -> str:
     text = repr(met.text)
     if met.within_km is not None:
         text += f" within {met.within_km:g} km"
-    text += f": confidence {met.confidence:g}"
     if met.tile_id is None:
-        return text
-    return f"{text}, {met.km} km away in {met.tile_id} at lon {met.lon}, lat {met.lat}"
+        return f"{text}: confidence {met.confidence:g}"
+    where = f"{met.km} km away in {met.tile_id}, lon {met.lon}, lat {met.lat}"
+    return f"{text}: {where}, confidence {met.confidence:g}"

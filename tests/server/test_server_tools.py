@@ -143,20 +143,22 @@ def test_every_fact_is_in_the_text_too(server: MCPServer) -> None:
     async def story(client: Client) -> None:
         result = await ask(
             client, "search_tiles", text="water", near=[{"text": "forest", "within_km": 5}],
-            limit=5, response_format="detailed",
+            exclude=["snow", {"text": "red", "within_km": 2}], limit=5, response_format="detailed",
         )  # fmt: skip
         text = text_of(result)
         answer = result.structured_content
         assert answer["verdict"] in text
         assert answer["next_cursor"] in text
         assert answer["collection"] in text
+        assert "tiles 2240 m wide, cover where not 0" in text
         for hit in answer["hits"]:
             line = next(line for line in text.splitlines() if hit["tile_id"] in line)
             facts = [f"{name} {hit[name]}" for name in ("lon", "lat")]
             facts += [f"{name} {hit[name]:g}" for name in ("score", "confidence")]
-            facts += [f"{kind} {share:g}" for kind, share in hit["cover"].items()]
+            facts += [f"{kind} {share:g}" for kind, share in hit["cover"].items() if share]
+            assert not [k for k, share in hit["cover"].items() if not share and f", {k} " in line]
             facts += [str(edge) for edge in hit["bounds"]]
-            facts += [hit["datetime"], *hit["regions"], *hit["scene_ids"], f"{hit['span']:g} m"]
+            facts += [hit["datetime"], *hit["regions"], *hit["scene_ids"]]
             facts += [f"cloud {percent(hit['cloud'])}"]
             for other in [*hit["near"], *hit["exclude"]]:
                 facts += [repr(other["text"]), f"confidence {other['confidence']:g}"]
