@@ -98,6 +98,24 @@ class Scene:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Where the pixels of one file lie, as the file itself says."""
+
+    epsg: int
+    """The UTM zone."""
+    west: float
+    """Easting of the left edge of its first pixel, metres."""
+    north: float
+    """Northing of the upper edge of its first pixel, metres."""
+    metres: float
+    """Side of a pixel; they are square, and north is up."""
+    width: int
+    """Columns of the file."""
+    height: int
+    """Rows of the file."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Window:
     """A rectangle of a scene's pixels; may reach beyond the scene, where there is no data."""
 
