@@ -224,6 +224,7 @@ def test_an_interrupted_build_can_be_cancelled(world: Demo, killed: tuple[Path, 
         talk(story, server)
 
 
+@pytest.mark.slow
 def test_two_servers_work_on_one_folder_at_the_same_time(
     world: Demo, everything: set[str], tmp_path: Path
 ) -> None:

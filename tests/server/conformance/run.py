@@ -1,6 +1,6 @@
 """The official MCP conformance suite, and the Inspector's strict check of the tools' schemas.
 
-    python tests/conformance/run.py
+    python -m tests.server.conformance.run
 
 Against a server with an empty index. Needs npm; node packages go to .conformance/, which is not
 committed. Exit code 0: nothing failed but what the baselines explain, and all that they explain
@@ -34,6 +34,7 @@ def main() -> int:
         environment = {
             **os.environ,
             "PATH": f"{NODE / 'node_modules' / '.bin'}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "server")]),
             "KEENKITE_DATA": folder,
             "KEENKITE_CATALOG": folder,
             "KEENKITE_MODEL": "keenkite-tiny",
