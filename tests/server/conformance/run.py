@@ -59,7 +59,10 @@ def main() -> int:
             process.terminate()
             process.wait(timeout=30)
         print("== Inspector: tools/list --strict ==", flush=True)
-        command = ["mcp-inspector", "--cli", *server, "--method", "tools/list", "--strict"]
+        # It hands on no variables of its own accord.
+        told = [f"{name}={environment[name]}" for name in ("PYTHONPATH", "KEENKITE_DATA")]
+        command = ["mcp-inspector", "--cli", *(word for pair in told for word in ("-e", pair)),
+                   *server, "--method", "tools/list", "--strict"]  # fmt: skip
         listed = subprocess.run(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE)
         if listed.returncode:
             print(listed.stdout.decode(errors="replace"))
