@@ -146,7 +146,7 @@ def _slim(schema: Any) -> Any:
         return [_slim(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    slim = {}
+    slim: dict[str, Any] = {}
     for key, value in schema.items():
         if key in ("properties", "$defs"):
             slim[key] = {name: _slim(part) for name, part in value.items()}

@@ -29,12 +29,7 @@ def serve(settings: ServerSettings, library: Library | None = None) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
     )
-    if settings.by_url and settings.folder is None:
-        logger.warning(
-            "The collections are on a Qdrant server. Their pixels and the build jobs are in the "
-            "folder %s; --folder names another.",
-            settings.files.absolute(),
-        )
+    say_where(settings)
     with library or Library(settings) as library, Builder(library) as builder:
         server = make_server(library, builder)
         threading.Thread(target=_prepare, args=(builder,), name="prepare", daemon=True).start()
@@ -42,6 +37,16 @@ def serve(settings: ServerSettings, library: Library | None = None) -> None:
             anyio.run(server.run_stdio_async)
         else:
             _serve_http(server, settings)
+
+
+def say_where(settings: ServerSettings) -> None:
+    """Tell the operator where pixels and jobs are, where that goes without saying no longer."""
+    if settings.by_url and settings.folder is None:
+        logger.warning(
+            "The collections are on a Qdrant server. Their pixels and the build jobs are in the "
+            "folder %s; --folder names another.",
+            settings.files.absolute(),
+        )
 
 
 def _prepare(builder: Builder) -> None:

@@ -23,6 +23,7 @@ from keenkite_server.builder import Builder
 from keenkite_server.jobs import JobStore
 from keenkite_server.library import Library
 from tests.support.fakes import FakeEncoder
+from tests.support.qdrant_server import serving as qdrant_serving
 from tests.support.server_encoder import FakeModels, TurnedEncoder
 from tests.support.server_world import (
     ask,
@@ -327,6 +328,22 @@ def test_regions_are_labels_whichever_is_built_first_and_however_often(tmp_path:
     assert len(set(counts)) == 1
     left, right, tiles = counts[0]
     assert max(left, right) < tiles < left + right
+
+
+def test_a_url_may_name_the_one_collection_that_is_meant(tmp_path: Path) -> None:
+    async def story(client: Client) -> None:
+        job = await built(client, region="colours", bbox=halves()["left"], **MAY)
+        assert job["collection"] == "mine"
+        found = await ask(client, "search_tiles", text="water", limit=2)
+        assert found.structured_content["collection"] == "mine"
+        await ask(client, "get_heatmap", tile_ids=ids(found), text="water")
+        (listed,) = (await ask(client, "list_indexes")).structured_content["collections"]
+        assert (listed["collection"], listed["tiles"]) == ("mine", job["kept"])
+
+    with qdrant_serving() as qdrant:
+        settings = demo().settings(f"{qdrant.url}/mine", folder=tmp_path)
+        with serving(settings) as server:
+            talk(story, server)
 
 
 def test_a_region_over_ground_that_is_there_only_gets_its_label(tmp_path: Path) -> None:

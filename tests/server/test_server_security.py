@@ -22,7 +22,7 @@ from keenkite_server.auth import FileTokens, JwtVerifier
 from keenkite_server.boundary import Scrubber
 from keenkite_server.cli import main, settings_of
 from keenkite_server.settings import ServerSettings
-from keenkite_server.transport import transport_security
+from keenkite_server.transport import say_where, transport_security
 from tests.support.paths import ROOT
 from tests.support.server_world import (
     HELLO,
@@ -312,12 +312,21 @@ def test_flags_win_over_variables_and_variables_over_defaults(
     assert settings_of(["--index", "by-its-other-name"]).data == "by-its-other-name"
 
 
-def test_data_by_url_keep_their_pixels_and_jobs_in_a_folder() -> None:
+def test_data_by_url_keep_their_pixels_and_jobs_in_a_folder(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     by_url = settings_of(["--data", "https://qdrant.example.org:6333"])
+    say_where(by_url)
+    assert str(Path("keenkite-data").absolute()) in caplog.text
+    assert "--folder" in caplog.text
+    caplog.clear()
     assert by_url.place == "https://qdrant.example.org:6333"
     assert by_url.files == Path("keenkite-data")
     named = settings_of(["--data", "https://qdrant.example.org:6333", "--folder", "/srv/pixels"])
     assert named.files == Path("/srv/pixels")
+    say_where(named)
+    say_where(settings_of(["--data", "a-folder"]))
+    assert caplog.text == ""
     with pytest.raises(InputError, match="Leave --folder out"):
         settings_of(["--data", "a-folder", "--folder", "/srv/pixels"])
 
