@@ -509,14 +509,14 @@ def test_a_hit_is_one_shape_of_json() -> None:
     assert first == {
         "rank": 1,
         "tile_id": "32654-2240-300-3500-20240501T000000-S2A",
-        "lon": tiles[0].lon,
-        "lat": tiles[0].lat,
+        "lon": round(tiles[0].lon, 5),
+        "lat": round(tiles[0].lat, 5),
         "datetime": "2024-05-01T00:00:00+00:00",
         "confidence": round(hit.confidence, 4),
         "score": round(hit.score, 4),
         "cloud": 0.0,
         "cover": {"water": 0.0, "vegetation": 0.5, "bare": 0.5, "snow": 0.0},
-        "bounds": list(tiles[0].bounds),
+        "bounds": [round(edge, 5) for edge in tiles[0].bounds],
         "regions": ["kanto"],
         "scene_ids": ["scene-1"],
         "span": 2240,
@@ -524,7 +524,7 @@ def test_a_hit_is_one_shape_of_json() -> None:
             {
                 "text": "water", "within_km": 3, "km": 2.24,
                 "confidence": round(near.confidence, 4), "tile_id": tiles[1].id,
-                "lon": tiles[1].lon, "lat": tiles[1].lat,
+                "lon": round(tiles[1].lon, 5), "lat": round(tiles[1].lat, 5),
             }
         ],
         "exclude": [
@@ -536,12 +536,12 @@ def test_a_hit_is_one_shape_of_json() -> None:
             {
                 "text": "water", "within_km": 1, "km": 0.0,
                 "confidence": round(exclude[1].confidence, 4), "tile_id": tiles[0].id,
-                "lon": tiles[0].lon, "lat": tiles[0].lat,
+                "lon": round(tiles[0].lon, 5), "lat": round(tiles[0].lat, 5),
             },
             {
                 "text": "blue", "within_km": 3, "km": pytest.approx(exclude[2].km, abs=0.005),
                 "confidence": round(exclude[2].confidence, 4), "tile_id": exclude[2].tile.id,
-                "lon": exclude[2].tile.lon, "lat": exclude[2].tile.lat,
+                "lon": round(exclude[2].tile.lon, 5), "lat": round(exclude[2].tile.lat, 5),
             },
         ],
         "parts": {name: round(value, 4) for name, value in hit.parts.items()},
