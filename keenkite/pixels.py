@@ -370,9 +370,8 @@ class PixelWriter:
 def _mask_values(sensor: Sensor) -> NDArray[np.uint8]:
     """(256,) class -> value of the mask."""
     values = np.full(256, CLEAR, np.uint8)
-    if sensor.classes is not None:
-        values[list(sensor.classes.kinds.get("cloud", ()))] = CLOUD
-        values[sensor.classes.nodata] = NODATA
+    values[list(sensor.classification.kinds.get("cloud", ()))] = CLOUD
+    values[sensor.classification.nodata] = NODATA
     return values
 
 

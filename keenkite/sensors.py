@@ -44,6 +44,10 @@ class Classification:
     """"cloud" and kinds of `COVERS` -> classes that are that; kinds it cannot tell are left out."""
 
 
+UNCLASSIFIED = Classification(key="", metres=1, nodata=0, kinds={})
+"""Where no file tells: 0 is no data, 1 is something."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class OffsetRule:
     """A constant in the digital numbers of some products, and how to know whether it is there."""
@@ -74,8 +78,12 @@ class Sensor:
     """Side of every pixel once a scene is read; coarser files are laid on this grid."""
     bands: tuple[Band, ...]
     """All that an encoder may ask for."""
-    brightest: int
+    brightest: float
     """Digital number, offset taken off, that becomes 255 in a picture; 0 becomes 0."""
+    darkest: float = 0
+    """What is taken off all digital numbers first."""
+    picture: bool = False
+    """Whether one file holds red, green and blue, as the asset "picture"."""
     reflectance: float
     """Reflectance of digital number 1, offset taken off: 1e-4."""
     classes: Classification | None = None
@@ -93,6 +101,11 @@ class Sensor:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_name", {band.name: band for band in self.bands})
+
+    @property
+    def classification(self) -> Classification:
+        """What the classes of its strips mean."""
+        return self.classes or UNCLASSIFIED
 
     @property
     def span(self) -> float:
@@ -160,7 +173,20 @@ SENTINEL2 = Sensor(
     ),
 )
 
-SENSORS: Mapping[str, Sensor] = {sensor.name: sensor for sensor in (SENTINEL2,)}
+RGB = Sensor(
+    name="rgb",
+    title="pictures",
+    attribution="",
+    metres=1.0,  # what a picture has itself, see `catalog.own_pictures`
+    bands=(),
+    brightest=255,
+    reflectance=1 / 255,
+    picture=True,
+    pass_minutes=24 * 60 - 1,  # all pictures of a day
+)
+"""Red, green and blue of one's own, 0-255."""
+
+SENSORS: Mapping[str, Sensor] = {sensor.name: sensor for sensor in (SENTINEL2, RGB)}
 
 
 def find_sensor(name: str) -> Sensor:

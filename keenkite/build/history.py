@@ -125,27 +125,23 @@ class History:
         records = {} if index is None else index.complete()
         return cls(keys=frozenset(records), done=list(map(Done.from_json, records.values())))
 
-    def known(self, unit: Scene, cells: Cells) -> tuple[dict[str, Cells], Fate]:
-        """Which of some squares were cut already, from this unit or others of its pass.
-
-        Returns:
-            Id of a scene -> squares that were cut from it; and what became of all these.
-        """
-        left, found, fate = set(cells), dict[str, set[Cell]](), Fate()
+    def known(self, unit: Scene, cells: Cells) -> Fate:
+        """What became of those of some squares that were cut already, from this unit or others of
+        its pass."""
+        left, fate = set(cells), Fate()
         for each in self.done:
             own = each.is_of(unit)
             if not own and not each.is_beside(unit):
                 continue
             here = left & (each.fate.cut if own else each.fate.settled)
             if here:
-                found.setdefault(each.scenes[0], set()).update(here)
                 fate |= Fate(
                     kept=each.fate.kept & here,
                     cloud=each.fate.cloud & here,
                     nodata=each.fate.nodata & here,
                 )
                 left -= here
-        return {name: frozenset(some) for name, some in found.items()}, fate
+        return fate
 
     def older(self, unit: Scene) -> list[Done]:
         """Records of what this unit was before its products were processed again, or were more."""

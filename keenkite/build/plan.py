@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,10 +42,8 @@ class Part:
     """Of the collection among those that are built into."""
     cells: Cells
     """To be cut: no record has them, and no other unit of this build."""
-    known: Mapping[str, Cells]
-    """Scene id -> squares that an earlier build cut from it, which only get the label."""
     fate: Fate
-    """What became of the known ones."""
+    """What became of the squares that an earlier build cut, which only get the label."""
     older: tuple[Done, ...]
     """Records of the unit before its products were processed again, or became more."""
     key: str
@@ -294,11 +292,10 @@ class Planner:
         facts = [unit.version, unit.datetime.isoformat(), region, sorted(cells)]
         fingerprint = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
         key = f"{unit.id}/{fingerprint}"
-        known, fate = history.known(unit, cells)
+        fate = history.known(unit, cells)
         return Part(
             number=number,
-            cells=cells.difference(*known.values()),
-            known=known,
+            cells=cells - fate.cut,
             fate=fate,
             older=tuple(history.older(unit)),
             key=key,

@@ -51,6 +51,8 @@ class Report:
     """Scene id -> why its pixels could not be read. Build again to try these again."""
     kept: int = 0
     """Tiles written to the index."""
+    notes: list[str] = field(default_factory=list)
+    """What the catalogue has to say, such as what dates it went by."""
     edges: int = 0
     """Of these, tiles beside the lattice: flush with the edges of crops that hold others too."""
     dropped: Counter[str] = field(default_factory=Counter)

@@ -103,6 +103,8 @@ def build(
     for index, spans in zip(indexes, plan.collection_spans, strict=True):
         index.prepare(sensor, spans)
     report.skipped = plan.scenes_done
+    report.failed |= getattr(catalog, "left_out", {})
+    report.notes += getattr(catalog, "notes", [])
     building = Building(
         targets=targets,
         region=request.region,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import numpy as np
@@ -16,7 +16,7 @@ from keenkite.build.squares import at_edges
 from keenkite.encoder import Encoder, bands_of
 from keenkite.errors import SceneError
 from keenkite.files import require_room
-from keenkite.index import Filters, TileIndex
+from keenkite.index import TileIndex
 from keenkite.pixels import PixelArchive
 from keenkite.reader import read_strips
 from keenkite.scene import Scene, Strip, Window
@@ -156,16 +156,9 @@ def _write(
 
 def _label(index: TileIndex, unit: Scene, part: Part, region: str) -> int:
     """Give tiles of earlier builds the region's name; how many there are."""
-    found = 0
-    for scene_id, cells in part.known.items():
-        tiles = [
-            tile.id
-            for tile in index.scroll(Filters(scenes=(scene_id,)))
-            if cell_of(tile) in cells and _of_pass(tile, unit)
-        ]
-        index.label(tiles, region)
-        found += len(tiles)
-    return found
+    kept = _of_cells(index, unit, part.fate.kept)
+    index.label(kept, region)
+    return len(kept)
 
 
 def _retire(index: TileIndex, unit: Scene, part: Part, kept: Cells) -> None:
@@ -176,24 +169,30 @@ def _retire(index: TileIndex, unit: Scene, part: Part, kept: Cells) -> None:
     """
     for old in part.older:
         stale, heirs = [], dict[str, list[str]]()
-        for tile in index.scroll(Filters(scenes=(old.scenes[0],))):
-            cell = cell_of(tile)
-            if cell not in part.cells or not _of_pass(tile, unit):
+        for tile in _of_cells(index, unit, old.fate.kept & part.cells):
+            now = replace(tile, datetime=unit.datetime)
+            if tile.id == now.id and cell_of(tile) in kept:
                 continue
-            if tile.datetime == unit.datetime and cell in kept:
-                continue
-            stale.append(tile)
-            if cell in kept:
-                heir = Tile.at(
-                    epsg=tile.epsg, span=tile.span, west=tile.west, north=tile.north,
-                    datetime=unit.datetime, platform=tile.platform, collection=tile.collection,
-                    scene_ids=tile.scene_ids,
-                )  # fmt: skip
-                for region in tile.regions:
-                    heirs.setdefault(region, []).append(heir.id)
+            if tile.datetime in (old.moment, unit.datetime):
+                stale.append(tile)
+                for region in tile.regions if cell_of(tile) in kept else ():
+                    heirs.setdefault(region, []).append(now.id)
         for region, tiles in heirs.items():
             index.label(tiles, region)
         index.retire(stale, [key for key, info in index.complete().items() if _is(info, old)])
+
+
+def _of_cells(index: TileIndex, unit: Scene, cells: Cells) -> list[Tile]:
+    """The tiles of some squares that are of the unit's pass."""
+    names = [
+        Tile.at(
+            epsg=unit.epsg, span=span, west=west, north=north, datetime=unit.datetime,
+            platform=unit.platform, collection="", scene_ids=(),
+        ).cell
+        for span, west, north in cells
+    ]  # fmt: skip
+    found = index.dates_of(names)
+    return [tile for tiles in found.values() for tile in tiles if _of_pass(tile, unit)]
 
 
 def _is(info: dict[str, object], old: Done) -> bool:

@@ -30,7 +30,8 @@ def units(scenes: Iterable[Scene]) -> list[Scene]:
                 break
         else:
             found.append([scene])
-    return [_joined(products) if len(products) > 1 else products[0] for products in found]
+    apart = [part for products in found for part in _clusters(products)]
+    return [_joined(products) if len(products) > 1 else products[0] for products in apart]
 
 
 def same_pass(one: Scene, other: Scene) -> bool:
@@ -51,6 +52,20 @@ def _fits(one: Scene, other: Scene) -> bool:
         and one.metres == other.metres
         and all(abs(pixels - round(pixels)) < 1e-4 for pixels in shift)
     )
+
+
+def _clusters(products: list[Scene]) -> list[list[Scene]]:
+    """Pictures of one day, divided where they lie further apart than a tile is wide."""
+    if len(products) == 1 or not products[0].sensor.picture:
+        return [products]
+    reach = products[0].sensor.span / 2
+    grown = [product.footprint.buffer(reach, join_style="mitre") for product in products]
+    parts = shapely.get_parts(shapely.union_all(grown))
+    tree = shapely.STRtree(parts)
+    inside: dict[int, list[Scene]] = {}
+    for product in products:
+        inside.setdefault(int(tree.query(product.footprint, "intersects")[0]), []).append(product)
+    return [inside[number] for number in sorted(inside)]
 
 
 def _joined(products: Sequence[Scene]) -> Scene:

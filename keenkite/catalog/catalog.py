@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from keenkite.area import Area
+from keenkite.catalog.own_pictures import PictureFolder, holds_only_pictures, is_picture
 from keenkite.catalog.selection import EARTH_SEARCH_COLLECTIONS, select_scenes
 from keenkite.catalog.stac_api import StacApi
 from keenkite.catalog.stac_items import RawItem
@@ -48,7 +49,8 @@ def open_catalog(location: str, collections: Sequence[str] | None = None) -> Cat
     """A catalog by its URL or path.
 
     Args:
-        location: The URL of a STAC API's landing page, a folder of STAC items, or one file of them.
+        location: The URL of a STAC API's landing page; a folder of STAC items, or one file of them;
+            or a folder of pictures of one's own, or one of them.
         collections: STAC collections to look in, the better first; None for Earth Search's of
             Sentinel-2 L2A. A folder's items count whatever their collection.
 
@@ -62,7 +64,10 @@ def open_catalog(location: str, collections: Sequence[str] | None = None) -> Cat
             f"a catalog at {location.split('://')[0]}:// cannot be read: "
             f"pass the http(s) URL of a STAC API, or a folder of STAC items"
         )
-    return ItemFolder(Path(location))
+    path = Path(location).expanduser()
+    if is_picture(path) or holds_only_pictures(path):
+        return PictureFolder(path=path)
+    return ItemFolder(path)
 
 
 class ItemFolder:

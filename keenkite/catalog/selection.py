@@ -12,9 +12,10 @@ import shapely
 
 from keenkite import utm
 from keenkite.area import Area
+from keenkite.catalog.own_pictures import picture_of_item
 from keenkite.catalog.stac_items import ItemError, RawItem, scene_from_item
 from keenkite.cloud import cloud_fraction
-from keenkite.errors import CatalogError
+from keenkite.errors import CatalogError, SceneError
 from keenkite.scene import Scene
 
 logger = logging.getLogger(__name__)
@@ -75,8 +76,8 @@ def select_scenes(
     most = 1.0 if max_cloud is None else cloud_fraction(max_cloud)
     for one in found:
         try:
-            scene = scene_from_item(one)
-        except ItemError as error:
+            scene = _scene(one)
+        except (ItemError, SceneError) as error:
             problems.setdefault(str(error), []).append(str(one.item.get("id"))[:100])
             continue
         usable += 1
@@ -97,6 +98,17 @@ def select_scenes(
         )
     kept = [scene for some in good.values() for scene in _needed(some, collections)]
     return sorted(kept, key=lambda s: (s.datetime, s.id))
+
+
+def _scene(one: RawItem) -> Scene:
+    """The scene of an item, or the picture that it holds."""
+    try:
+        return scene_from_item(one)
+    except ItemError:
+        picture = picture_of_item(one.item, one.base)
+        if picture is None:
+            raise
+        return picture
 
 
 def least_cloudy_cover(scenes: Sequence[Scene], area: Area) -> list[Scene]:

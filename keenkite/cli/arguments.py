@@ -36,8 +36,8 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
 
 
 def _build(build: argparse.ArgumentParser, settings: Settings) -> None:
-    flags.add_area(build, required=True)
-    flags.add_days(build, required=True)
+    flags.add_area(build, required=False)
+    flags.add_days(build, required=False)
     build.add_argument("--region", default="default", help="a name to find these tiles by later")
     flags.add_cloud(build, "leave out scenes with more cloud (default 20)")
     build.add_argument(
@@ -48,6 +48,7 @@ def _build(build: argparse.ArgumentParser, settings: Settings) -> None:
     )
     flags.add_spans(build, "width of the tiles (default: those that the collection has, or 2240)")
     flags.add_catalog(build, settings, "where scenes are looked up")
+    flags.add_pictures(build)
     build.add_argument("--dry-run", action="store_true", help="only say what would be done")
     flags.add_data(build, settings)
     flags.add_model(build, settings, default=f"{OWN}, {DEFAULT_MODEL} for a new one", many=True)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
+from keenkite.area import Area
 from keenkite.build import BuildRequest, Target, plan_build
 from keenkite.build import build as build_all
 from keenkite.build.request import MAX_CLOUD
-from keenkite.catalog import Catalog, open_catalog
+from keenkite.catalog import Catalog, PictureFolder, open_catalog
 from keenkite.cli.opening import area_of, check_name, load, model_of
 from keenkite.cli.output import ProgressLine, plan_text, print_answer, report_text
 from keenkite.encoder import name_of
@@ -38,22 +40,58 @@ class Goal:
 
 def run(arguments: argparse.Namespace) -> int:
     """Index an area, or say what that would take."""
-    area = area_of(arguments)
-    assert area is not None, "the parser requires one"
+    catalog = _catalog(arguments)
+    area, start, end = _where_and_when(arguments, catalog)
     request = BuildRequest(
         area=area,
-        start=arguments.start,
-        end=arguments.end,
+        start=start,
+        end=end,
         region=arguments.region,
         max_cloud=MAX_CLOUD if arguments.max_cloud is None else arguments.max_cloud,
         choose=arguments.choose,
         spans=tuple(arguments.span) if arguments.span else None,
     )
-    catalog = open_catalog(arguments.catalog, arguments.stac_collection)
     goals = goals_of(arguments)
     if arguments.dry_run:
         return _plan(arguments, request, catalog, goals=goals)
     return _build(arguments, request, catalog, goals=goals)
+
+
+def _catalog(arguments: argparse.Namespace) -> Catalog:
+    """Where scenes are looked up, or the pictures that are named in its place."""
+    if arguments.images is None:
+        catalog = open_catalog(arguments.catalog, arguments.stac_collection)
+    else:
+        catalog = PictureFolder(path=arguments.images)
+    given = [name for name in ("date", "resolution", "scale") if getattr(arguments, name)]
+    if not isinstance(catalog, PictureFolder):
+        if given:
+            raise InputError(f"--{given[0]} is said of pictures of your own: name --images FOLDER")
+        return catalog
+    return replace(
+        catalog, day=arguments.date, resolution=arguments.resolution, scale=arguments.scale
+    )
+
+
+def _where_and_when(arguments: argparse.Namespace, catalog: Catalog) -> tuple[Area, date, date]:
+    """Area, first and last day; what is not said of pictures is theirs.
+
+    Raises:
+        InputError: one is missing.
+    """
+    area, start, end = area_of(arguments), arguments.start, arguments.end
+    if isinstance(catalog, PictureFolder):
+        ground, first, last = catalog.extent(start)
+        return area or ground, start or first, end or last
+    missing = [
+        flag
+        for flag, value in (("an area (--bbox, --around or --area)", area), ("--start", start),
+                            ("--end", end))
+        if value is None
+    ]  # fmt: skip
+    if area is None or start is None or end is None:
+        raise InputError(f"A build needs {' and '.join(missing)}.")
+    return area, start, end
 
 
 def _plan(

@@ -185,3 +185,36 @@ class _Gone(argparse.Action):
             f"{option_string} is gone: tiles lie half a width apart. Say how wide they are, in "
             "metres, with --span: 2240, half or double of it; repeat it for several."
         )
+
+
+def add_pictures(command: argparse.ArgumentParser) -> None:
+    """Pictures of one's own, in place of a catalogue."""
+    command.add_argument(
+        "--images",
+        type=Path,
+        metavar="FOLDER",
+        help="GeoTIFFs of your own in place of a catalog; area and days may be left out",
+    )
+    command.add_argument(
+        "--date", type=day, metavar="DATE", help="of pictures that do not say when they were taken"
+    )
+    command.add_argument(
+        "--resolution", type=float, metavar="METRES", help="of pictures (default: their own)"
+    )
+    command.add_argument(
+        "--scale",
+        type=scale,
+        metavar="LOW:HIGH",
+        help="numbers of pictures that become black and white, such as 0:3000",
+    )
+
+
+def scale(text: str) -> tuple[float, float]:
+    """ "0:3000"."""
+    low, colon, high = text.partition(":")
+    try:
+        if colon:
+            return float(low), float(high)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a scale; write low:high, such as 0:3000")

@@ -82,6 +82,7 @@ def report_text(report: Report) -> str:
         lines.insert(2, str(report.uncovered))
     if report.labelled:
         lines.insert(2, f"{report.labelled:,} tiles of earlier builds got the region's name too")
+    lines += report.notes
     lines += [f"failed: {reason}" for reason in report.failed.values()]
     return "\n".join(lines)
 

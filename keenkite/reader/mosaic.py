@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from keenkite.reader.bands import STRIP_ROWS
-from keenkite.reader.strips import read_strips as read_product
+from keenkite.reader.picture import read_picture
+from keenkite.reader.strips import read_strips as read_files
 from keenkite.scene import Scene, Strip, Window
 
 
@@ -19,7 +20,7 @@ def read_strips(scene: Scene, window: Window, *, bands: Sequence[str] = ()) -> I
     A product is opened when the strips reach it and closed when they have passed it.
     """
     if not scene.products:
-        yield from read_product(scene, window, bands=bands)
+        yield from _product(scene, window, bands)
         return
     layers = [_Layer(scene, product, window, bands) for product in scene.products]
     try:
@@ -31,6 +32,12 @@ def read_strips(scene: Scene, window: Window, *, bands: Sequence[str] = ()) -> I
     finally:
         for layer in layers:
             layer.close()
+
+
+def _product(scene: Scene, window: Window, bands: Sequence[str]) -> Iterator[Strip]:
+    if scene.sensor.picture:
+        return read_picture(scene, window)
+    return read_files(scene, window, bands=bands)
 
 
 class _Layer:
@@ -62,7 +69,7 @@ class _Layer:
                 rows=self.stop - self.first,
                 cols=self.cols,
             )
-            self._strips = read_product(self._product, window, bands=self._bands)
+            self._strips = _product(self._product, window, self._bands)
         parts = list(self._taken(first - self._down, last - self._down))
         return replace(
             parts[0],
@@ -101,8 +108,7 @@ class _Layer:
 def _overlaid(
     scene: Scene, window: Window, row: int, stop: int, layers: Sequence[_Layer], bands: int
 ) -> Strip:
-    assert scene.sensor.classes is not None
-    nodata = scene.sensor.classes.nodata
+    nodata = scene.sensor.classification.nodata
     shape = (stop - row, window.cols)
     rgb = np.zeros((*shape, 3), np.uint8)
     classes = np.full(shape, nodata, np.uint8)

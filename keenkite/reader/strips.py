@@ -99,7 +99,7 @@ def read_strips(scene: Scene, window: Window, *, bands: Sequence[str] = ()) -> I
             band.close()
 
 
-def scaling(offset: int, brightest: int) -> NDArray[np.uint8]:
+def scaling(offset: int, brightest: float) -> NDArray[np.uint8]:
     """(65536,) digital number -> 0-255: 0 at the offset, 255 at `brightest` above it."""
     reflectance = np.clip(np.arange(65536) - offset, 0, brightest).astype(np.uint16)
     scaled: NDArray[np.uint8] = np.rint(reflectance * np.float32(255 / brightest)).astype(np.uint8)

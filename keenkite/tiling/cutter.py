@@ -76,6 +76,7 @@ class TileCutter:
         self.span = span
         """Width of its tiles, metres."""
         self._scene, self._regions = scene, regions
+        self._extents = [(product, product.footprint.bounds) for product in scene.products]
         self._max_nodata, self._max_cloud = max_nodata, max_cloud
         self._window = window = window_of(scene, corners, span)
         self._side = pixels_of(scene, span)
@@ -88,8 +89,8 @@ class TileCutter:
         self._row = window.row
         self._tail: _Rows = _Rows.none(window)
         edges = np.concatenate([top, top + self._side]).tolist()
-        assert scene.sensor.classes is not None, "the reader makes one where there is none"
-        self._counter = KindCounter(scene.sensor.classes, edges, window.cols, first_row=window.row)
+        classes = scene.sensor.classification
+        self._counter = KindCounter(classes, edges, window.cols, first_row=window.row)
 
     @property
     def left(self) -> int:
@@ -194,7 +195,7 @@ class TileCutter:
                 datetime=scene.datetime,
                 platform=scene.platform,
                 collection=scene.collection,
-                scene_ids=scene.scene_ids,
+                scene_ids=self._scenes_of(west_, north_),
                 regions=self._regions,
                 **dict(zip(kinds, of_tile, strict=True)),
             ).placed(Place(lon, lat, (west, south, east, north)))
@@ -205,6 +206,18 @@ class TileCutter:
                 strict=True,
             )
         ]
+
+    def _scenes_of(self, west: float, north: float) -> tuple[str, ...]:
+        """The products that a tile may have pixels of, by where they lie."""
+        if not self._scene.products:
+            return self._scene.scene_ids
+        found = [
+            product.id
+            for product, (left, bottom, right, top) in self._extents
+            if left < west + self.span and west < right
+            and bottom < north and north - self.span < top
+        ]  # fmt: skip
+        return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
