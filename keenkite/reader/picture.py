@@ -210,7 +210,8 @@ def _colour_bands(file: Any) -> list[int]:
     kinds = list(file.colorinterp)
     if ColorInterp.palette in kinds:
         raise FileError("is a picture with a palette: save it as red, green and blue")
-    if {ColorInterp.cyan, ColorInterp.magenta} & set(kinds):
+    # GDAL shows CMYK as if it were red, green, blue and alpha.
+    if file.tags(ns="IMAGE_STRUCTURE").get("SOURCE_COLOR_SPACE") == "CMYK":
         raise FileError("is a CMYK picture: save it as red, green and blue")
     wanted = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
     if all(kind in kinds for kind in wanted):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning
-from rasterio.transform import Affine, from_bounds
+from rasterio.transform import Affine
 
 from keenkite.build import build_index
 from keenkite.catalog import PictureFolder, open_catalog
@@ -118,10 +118,9 @@ def test_a_picture_in_degrees_is_laid_on_its_utm_zone_to_the_pixel(tmp_path: Pat
     rows = cols = 900
     to_lonlat = Transformer.from_crs(EPSG, 4326, always_xy=True).transform
     west, north = to_lonlat(WEST, NORTH)
-    east, south = west + cols * 4e-5, north - rows * 3e-5
     rgb = np.full((rows, cols, 3), 30, np.uint8)
     rgb[300:500, 400:640] = 220
-    transform = from_bounds(west, south, east, north, cols, rows)
+    transform = Affine(4e-5, 0, west, 0, -3e-5, north)
     write(tmp_path / "2024-05-12.tif", rgb, crs="EPSG:4326", transform=transform)
     catalog = PictureFolder(path=tmp_path)
     (scene,) = catalog.search()
