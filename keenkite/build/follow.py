@@ -10,9 +10,11 @@ import shapely
 from keenkite.area import Area
 from keenkite.build.coverage import Shown, kept_ground
 from keenkite.build.history import Cells
-from keenkite.build.plan import Plan, Planner, Work
+from keenkite.build.plan import Plan
+from keenkite.build.planner import Planner
 from keenkite.build.squares import edge_squares, lattice_squares, square, union_of
 from keenkite.build.units import same_pass
+from keenkite.build.work import Work
 from keenkite.catalog.selection import is_narrow
 from keenkite.scene import Scene
 

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from keenkite.build.history import Cells, Done, Fate, History
+from keenkite.build.history import History
+from keenkite.build.planner import Planner
 from keenkite.build.request import BuildRequest
-from keenkite.build.squares import edge_squares, is_too_small, lattice_squares, size_of, union_of
-from keenkite.build.units import same_pass, units
+from keenkite.build.squares import is_too_small, size_of
+from keenkite.build.units import units
+from keenkite.build.work import Work
 from keenkite.catalog import Catalog, least_cloudy_cover
 from keenkite.catalog.selection import clearness
 from keenkite.cloud import percent
 from keenkite.errors import CatalogError, InputError
 from keenkite.index import TileIndex
-from keenkite.scene import Scene, Window
+from keenkite.scene import Scene
 from keenkite.sensors import Sensor
-from keenkite.tiling import hull, window_of
 
 logger = logging.getLogger(__name__)
 
@@ -32,60 +28,6 @@ POINT_BYTES = 1200
 """Of a tile in an index besides its vector: payload, payload indexes, graph."""
 PIXEL_BYTES = 1.8
 """Of a kept pixel of RGB and mask, compressed, of real land."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """What one collection needs of a unit."""
-
-    number: int
-    """Of the collection among those that are built into."""
-    cells: Cells
-    """To be cut: no record has them, and no other unit of this build."""
-    fate: Fate
-    """What became of the squares that an earlier build cut, which only get the label."""
-    older: tuple[Done, ...]
-    """Records of the unit before its products were processed again, or became more."""
-    key: str
-    """Names this work in the collection's records: the unit, its squares and the region."""
-    done: bool
-    """A record says that it is complete."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """What a build has to do for one unit, in all collections."""
-
-    scene: Scene
-    """The unit: a scene, or several products of a pass as one."""
-    parts: tuple[Part, ...]
-
-    @property
-    def todo(self) -> tuple[Part, ...]:
-        """The parts that are not done."""
-        return tuple(part for part in self.parts if not part.done)
-
-    @property
-    def done(self) -> bool:
-        """Whether records say that it is complete in every collection."""
-        return not self.todo
-
-    @property
-    def tiles(self) -> int:
-        """Tiles to cut and encode, in all collections."""
-        return sum(len(part.cells) for part in self.todo)
-
-    def corners(self) -> dict[float, NDArray[np.float64]]:
-        """Span -> (n, 2) upper left corners, metres, of what any collection needs."""
-        wanted = frozenset[Any]().union(*(part.cells for part in self.todo))
-        found: dict[float, list[tuple[float, float]]] = {}
-        for span, west, north in sorted(wanted):
-            found.setdefault(span, []).append((west, north))
-        return {span: np.array(cells, np.float64) for span, cells in found.items()}
-
-    def window(self) -> Window | None:
-        """The pixels that these need; None where nothing has to be read."""
-        return hull(window_of(self.scene, at, span) for span, at in self.corners().items())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,85 +164,6 @@ def _fits(span: float, sensor: Sensor) -> bool:
         return False
     steps = math.log2(span / sensor.span)
     return abs(steps - round(steps)) < 1e-9
-
-
-@dataclass(kw_only=True)
-class Planner:
-    """Gives units their tiles, each square of a pass to one of them."""
-
-    request: BuildRequest
-    spans: Sequence[tuple[float, ...]]
-    """For each collection."""
-    histories: Sequence[History]
-    """Of each collection."""
-    given: list[tuple[Scene, int, Cells]] = field(default_factory=list)
-    """What was given out: unit, number of the collection, squares."""
-
-    def works(self, chosen: Sequence[Scene]) -> Iterator[Work]:
-        """Where units of one pass overlap, the first by time has the squares.
-
-        Neighbouring scenes of a pass show the same pixels on 17-20 % of their ground, so this
-        saves reading and encoding them twice.
-        """
-        ordered = sorted(chosen, key=lambda unit: (unit.datetime, unit.id))
-        mine = [self._lattice(unit) for unit in ordered]
-        for place, unit in enumerate(ordered):
-            parts = []
-            for number, spans in enumerate(self.spans):
-                near = [
-                    cells[number]
-                    for other, cells in zip(ordered, mine, strict=True)
-                    if same_pass(other, unit)
-                ]
-                edge = self._edge(unit, spans, frozenset[Any]().union(*near))
-                cells = mine[place][number] | edge
-                mine[place][number] = cells
-                if cells:
-                    parts.append(self.part(unit, number, cells))
-            if parts:
-                yield Work(scene=unit, parts=tuple(parts))
-
-    def _lattice(self, unit: Scene) -> list[Cells]:
-        """Squares on the lattice, for each collection, that no unit of the pass has yet."""
-        every = {
-            span: lattice_squares(unit, self.request.area, span)
-            for span in set[float]().union(*self.spans)
-        }
-        found = []
-        for number, spans in enumerate(self.spans):
-            taken = [
-                cells
-                for other, collection, cells in self.given
-                if collection == number and same_pass(other, unit)
-            ]
-            cells = frozenset[Any]().union(*(every[span] for span in spans))
-            found.append(cells.difference(*taken))
-            self.given.append((unit, number, found[-1]))
-        return found
-
-    def _edge(self, unit: Scene, spans: tuple[float, ...], near: Cells) -> Cells:
-        """Squares flush with the edges of a crop, beside those that its pass has near it."""
-        found = frozenset[Any]()
-        for span in spans:
-            covered = union_of(frozenset(cell for cell in near if cell[0] == span))
-            found |= edge_squares(unit, self.request.area, span, covered)
-        return found
-
-    def part(self, unit: Scene, number: int, cells: Cells) -> Part:
-        """What a collection needs of some squares of a unit."""
-        history, region = self.histories[number], self.request.region
-        facts = [unit.version, unit.datetime.isoformat(), region, sorted(cells)]
-        fingerprint = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
-        key = f"{unit.id}/{fingerprint}"
-        fate = history.known(unit, cells)
-        return Part(
-            number=number,
-            cells=cells - fate.cut,
-            fate=fate,
-            older=tuple(history.older(unit)),
-            key=key,
-            done=key in history.keys,
-        )
 
 
 def _too_small(every: Sequence[Scene], spans: Sequence[tuple[float, ...]]) -> tuple[Scene, ...]:

@@ -15,10 +15,12 @@ from keenkite.area import Area
 from keenkite.build.coverage import WARN_PERCENT, Shown, uncovered
 from keenkite.build.follow import again, further_scene, second_looks
 from keenkite.build.history import Cells, Fate, History
-from keenkite.build.plan import Plan, Planner, Work, plan_build
+from keenkite.build.plan import Plan, plan_build
+from keenkite.build.planner import Planner
 from keenkite.build.progress import Meter, Progress, Report
 from keenkite.build.request import MAX_CLOUD, BuildRequest, Choice
 from keenkite.build.scene import Building, Target, build_scene
+from keenkite.build.work import Work
 from keenkite.catalog import Catalog
 from keenkite.encoder import Encoder
 from keenkite.errors import InputError, SceneError

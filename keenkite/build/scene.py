@@ -10,9 +10,9 @@ from datetime import timedelta
 import numpy as np
 
 from keenkite.build.history import Cell, Cells, Done, Fate
-from keenkite.build.plan import Part, Work
 from keenkite.build.progress import Meter, Report
 from keenkite.build.squares import at_edges
+from keenkite.build.work import Part, Work
 from keenkite.encoder import Encoder, bands_of
 from keenkite.errors import SceneError
 from keenkite.files import require_room

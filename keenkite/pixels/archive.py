@@ -15,76 +15,31 @@ A file is written under another name and put in its place when it is whole and o
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 import time
 import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.transform import Affine
-from rasterio.windows import Window as FileWindow
 
 from keenkite.errors import SceneError, StorageError
 from keenkite.files import FileLock, make_folder, sync_folder
-from keenkite.reader import scaling
-from keenkite.scene import Scene, Strip, Window
-from keenkite.sensors import COLOURS, Sensor, find_sensor
-from keenkite.tiling import Tile, resample
-from keenkite.tiling.resample import resample_mask
+from keenkite.pixels import reading
+from keenkite.pixels.names import Kept, file_name, files_of, plain
+from keenkite.pixels.writer import PixelWriter, environment, require_whole, storage_errors, sync
+from keenkite.scene import Scene, Window
+from keenkite.tiling import Tile
 
-BLOCK = 256
-"""Rows and columns of a block: a tile of 224 px touches four at most."""
-NODATA, CLEAR, CLOUD = 0, 1, 2
-"""Values of the mask."""
-_NAME = re.compile(r"(-?[\d.]+)_(-?[\d.]+)_(\d+)x(\d+)_([\d.]+)m\.(rgb|bands)\.tif")
 _UNFINISHED = ".unfinished-"
-_LONGEST_NAME = 150
 _PATIENCE = 60.0
 """Seconds that a writer waits while unused pixels are removed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Kept:
-    """A file of the archive, by its name."""
-
-    path: Path
-    west: float
-    north: float
-    cols: int
-    rows: int
-    metres: float
-    kind: str
-
-    @classmethod
-    def of(cls, path: Path) -> _Kept | None:
-        match = _NAME.fullmatch(path.name)
-        if match is None:
-            return None
-        west, north, cols, rows, metres, kind = match.groups()
-        return cls(
-            path=path, west=float(west), north=float(north), cols=int(cols), rows=int(rows),
-            metres=float(metres), kind=kind,
-        )  # fmt: skip
-
-    def holds(self, tile: Tile) -> bool:
-        """Whether all of a tile is in it."""
-        right, down = tile.west - self.west, self.north - tile.north
-        return (
-            0 <= right <= self.cols * self.metres - tile.span + 1e-6
-            and 0 <= down <= self.rows * self.metres - tile.span + 1e-6
-        )
 
 
 class PixelArchive:
@@ -122,15 +77,15 @@ class PixelArchive:
         try:
             make_folder(path.parent)
             lock = self._tidy()
-            with _storage_errors(self.folder, scene.id), _environment():
+            with storage_errors(self.folder, scene.id), environment():
                 writer = PixelWriter(unfinished, scene, window, bands)
             try:
                 yield writer
             finally:
                 writer.close()
-            with _storage_errors(self.folder, scene.id), _environment():
-                _require_whole(unfinished)
-                _sync(unfinished)
+            with storage_errors(self.folder, scene.id), environment():
+                require_whole(unfinished)
+                sync(unfinished)
                 unfinished.replace(path)
                 sync_folder(path.parent)
         finally:
@@ -144,7 +99,7 @@ class PixelArchive:
         for kind in ("bands", "rgb"):
             path = self._path(scene, window, kind)
             try:
-                with _environment(), rasterio.open(path, driver="GTiff") as file:
+                with environment(), rasterio.open(path, driver="GTiff") as file:
                     if file.tags().get("version") == scene.version:
                         return set(bands) <= set(file.descriptions)
             except RasterioError:  # not there, or damaged: it is written again
@@ -170,7 +125,7 @@ class PixelArchive:
         Raises:
             SceneError: the pixels of one are not here, or cannot be read.
         """
-        return self._each(tiles, _picture)
+        return self._each(tiles, reading.picture)
 
     def mask(self, tile: Tile) -> NDArray[np.uint8]:
         """What each pixel of a tile is, uint8 (224, 224): 0 no data, 1 clear, 2 cloud.
@@ -178,7 +133,7 @@ class PixelArchive:
         Raises:
             SceneError: its pixels are not here, or cannot be read.
         """
-        (mask,) = self._each([tile], _mask)
+        (mask,) = self._each([tile], reading.mask)
         return np.asarray(mask, np.uint8)
 
     def bands(self, tile: Tile, names: Sequence[str]) -> NDArray[np.uint16]:
@@ -194,7 +149,7 @@ class PixelArchive:
                     f"The pixels of tile {tile.id} are kept without {', '.join(missing)}. Build "
                     "its area again with an encoder that wants these bands."
                 )
-            return _read(file, tile, [file.descriptions.index(name) + 1 for name in names])
+            return reading.bands(file, tile, [file.descriptions.index(name) + 1 for name in names])
 
         (bands,) = self._each([tile], read)
         return np.asarray(bands, np.uint16)
@@ -217,11 +172,11 @@ class PixelArchive:
                     f"Pixels in {self.folder} are being written. Try again when builds have ended."
                 )
             needed: set[Path] = set()
-            listed: dict[Path, list[_Kept]] = {}
+            listed: dict[Path, list[Kept]] = {}
             for tile in used:
                 folder = self._folder_of(tile)
                 if folder not in listed:
-                    listed[folder] = _files(folder)
+                    listed[folder] = files_of(folder)
                 needed.update(kept.path for kept in listed[folder] if kept.holds(tile))
             return self._remove(needed)
         finally:
@@ -246,7 +201,7 @@ class PixelArchive:
         pixels: dict[int, Any] = {}
         for path, numbers in found.items():
             try:
-                with warnings.catch_warnings(), _environment():
+                with warnings.catch_warnings(), environment():
                     # A file cut short may still open, without its place on the ground.
                     warnings.simplefilter("error", NotGeoreferencedWarning)
                     with rasterio.open(path, driver="GTiff") as file:
@@ -262,7 +217,7 @@ class PixelArchive:
 
     def _find(self, tile: Tile) -> Path:
         """The file that holds all of a tile; one with more bands where there are two."""
-        for kept in _files(self._folder_of(tile)):
+        for kept in files_of(self._folder_of(tile)):
             if kept.holds(tile):
                 return kept.path
         raise SceneError(
@@ -273,16 +228,16 @@ class PixelArchive:
     def _path(self, scene: Scene, window: Window, kind: str) -> Path:
         west = scene.west + scene.metres * window.col
         north = scene.north - scene.metres * window.row
-        size = f"{window.cols}x{window.rows}_{_plain(scene.metres)}m"
+        size = f"{window.cols}x{window.rows}_{plain(scene.metres)}m"
         folder = self._folder(scene.collection, scene.epsg, scene.datetime, scene.platform)
-        return folder / f"{_plain(west)}_{_plain(north)}_{size}.{kind}.tif"
+        return folder / f"{plain(west)}_{plain(north)}_{size}.{kind}.tif"
 
     def _folder_of(self, tile: Tile) -> Path:
         return self._folder(tile.collection, tile.epsg, tile.datetime, tile.platform)
 
     def _folder(self, collection: str, epsg: int, moment: datetime, platform: str) -> Path:
         taken = f"{moment.astimezone(UTC):%Y%m%dT%H%M%S}"
-        return self.folder / _file_name(collection or "-") / f"{epsg}-{taken}-{platform}"
+        return self.folder / file_name(collection or "-") / f"{epsg}-{taken}-{platform}"
 
     def _tidy(self) -> FileLock:
         """Remove what dead writers left; while the answer is open, nobody takes ours for theirs."""
@@ -297,170 +252,3 @@ class PixelArchive:
                 "it has ended."
             )
         return lock
-
-
-class PixelWriter:
-    """Takes the strips of one window; made by `PixelArchive.writer`."""
-
-    def __init__(self, path: Path, scene: Scene, window: Window, bands: Sequence[str]) -> None:
-        self._folder, self._scene, self._window = path.parent, scene, window
-        # Strips end on multiples of 1024 rows of the scene. The file begins on a multiple of its
-        # block's height too, so that no block is written, then filled up and written again.
-        self._top = window.row // BLOCK * BLOCK
-        self._masked = _mask_values(scene.sensor)
-        self._bands = bool(bands)
-        names = tuple(bands) if bands else COLOURS
-        metres = scene.metres
-        self._file: Any = rasterio.open(
-            path,
-            "w",
-            driver="GTiff",
-            width=window.cols,
-            height=window.row + window.rows - self._top,
-            count=len(names) + 1,
-            dtype="uint16" if bands else "uint8",
-            crs=f"EPSG:{scene.epsg}",
-            transform=Affine(
-                metres, 0, scene.west + metres * window.col,
-                0, -metres, scene.north - metres * self._top,
-            ),
-            photometric="MINISBLACK" if bands else "RGB",
-            alpha="NO",
-            interleave="pixel",
-            tiled=True,
-            blockxsize=BLOCK,
-            blockysize=BLOCK,
-            compress="ZSTD",
-            zstd_level=1,
-            predictor=2,
-        )  # fmt: skip
-        for number, name in enumerate((*names, "mask"), start=1):
-            self._file.set_band_description(number, name)
-        self._file.update_tags(sensor=scene.sensor.name, version=scene.version)
-
-    def write(self, strip: Strip) -> None:
-        """Keep the pixels of a strip of the window.
-
-        Raises:
-            StorageError: the disk is full, or the folder cannot be written.
-        """
-        shown: NDArray[Any] = strip.rgb
-        if self._bands:
-            assert strip.bands is not None
-            shown = strip.bands
-        col, cols = strip.col - self._window.col, shown.shape[1]
-        first = strip.row - self._top
-        end = first + len(shown)
-        with _storage_errors(self._folder, self._scene.id), _environment():
-            # A row of blocks at a time: rasterio makes a copy of what it writes.
-            for top in range(first // BLOCK * BLOCK, end, BLOCK):
-                begin, stop = max(top, first), min(top + BLOCK, end)
-                rows = np.s_[begin - first : stop - first]
-                mask = self._masked.take(strip.classes[rows])
-                stack = np.concatenate([shown[rows], mask[..., None].astype(shown.dtype)], axis=2)
-                window = FileWindow(col, begin, cols, stop - begin)
-                self._file.write(np.moveaxis(stack, 2, 0), window=window)
-
-    def close(self) -> None:
-        """Write what is still held back."""
-        with _storage_errors(self._folder, self._scene.id), _environment():
-            self._file.close()
-
-
-def _mask_values(sensor: Sensor) -> NDArray[np.uint8]:
-    """(256,) class -> value of the mask."""
-    values = np.full(256, CLEAR, np.uint8)
-    values[list(sensor.classification.kinds.get("cloud", ()))] = CLOUD
-    values[sensor.classification.nodata] = NODATA
-    return values
-
-
-def _files(folder: Path) -> list[_Kept]:
-    """The files of a pass, those of more bands first, then by name."""
-    kept = [found for path in folder.glob("*.tif") if (found := _Kept.of(path)) is not None]
-    return sorted(kept, key=lambda each: (each.kind, each.path.name))
-
-
-def _picture(file: Any, tile: Tile) -> NDArray[np.uint8]:
-    if file.dtypes[0] == "uint8":
-        return _read(file, tile, [1, 2, 3]).astype(np.uint8)
-    sensor = find_sensor(file.tags()["sensor"])
-    names = {band.key: band.name for band in sensor.bands}
-    numbers = [file.descriptions.index(names[colour]) + 1 for colour in COLOURS]
-    # Scaled at the size it was read in, as the encoder's pixels are, and resampled then.
-    table = scaling(0, round(sensor.brightest * sensor.reflectance * 1e4))
-    return _square(table.take(_native(file, tile, numbers)))
-
-
-def _mask(file: Any, tile: Tile) -> NDArray[np.uint8]:
-    (last,) = _native(file, tile, [file.count]).astype(np.uint8).transpose(2, 0, 1)
-    return resample_mask(last)
-
-
-def _read(file: Any, tile: Tile, numbers: Sequence[int]) -> NDArray[Any]:
-    return _square(_native(file, tile, numbers))
-
-
-def _square(pixels: NDArray[Any]) -> NDArray[Any]:
-    return np.ascontiguousarray(resample(pixels[None])[0])
-
-
-def _native(file: Any, tile: Tile, numbers: Sequence[int]) -> NDArray[Any]:
-    """(side, side, bands) of a tile's ground, in the file's own pixels."""
-    metres = file.transform.a
-    col = round((tile.west - file.transform.c) / metres)
-    row = round((file.transform.f - tile.north) / metres)
-    side = round(tile.span / metres)
-    bands = file.read(list(numbers), window=FileWindow(col, row, side, side))
-    return np.ascontiguousarray(np.moveaxis(bands, 0, 2))
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _plain(value: float) -> str:
-    """To the millimetre, without what is not needed."""
-    return f"{value:.3f}".rstrip("0").rstrip(".")
-
-
-def _require_whole(path: Path) -> None:
-    """A disk that fills up while the file is closed goes unnoticed by rasterio."""
-    size = path.stat().st_size
-    try:
-        with rasterio.open(path, driver="GTiff") as file:
-            for (row, col), _ in file.block_windows(1):
-                begin, length = (
-                    int(file.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", 1) or size + 1)
-                    for what in ("OFFSET", "SIZE")
-                )
-                if begin + length > size:
-                    raise OSError
-    except OSError:
-        raise OSError("the file was cut short; is the disk full?") from None
-
-
-def _environment() -> rasterio.Env:
-    # No side-car files, neither looked for nor written.
-    return rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO")
-
-
-def _file_name(text: str) -> str:
-    """A name that is never a path, the same for the same text and different for another."""
-    name = quote(text, safe="").replace(".", "%2E")
-    if len(name) <= _LONGEST_NAME:
-        return name
-    return f"{name[:100]}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
-
-
-@contextmanager
-def _storage_errors(folder: Path, scene_id: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, RasterioError) as error:
-        raise StorageError(
-            f"The pixels of scene {scene_id} cannot be kept in {folder}: "
-            f"{error.__cause__ or error}. Free some room there or make it writable, then build "
-            "again; what was done is kept."
-        ) from error
