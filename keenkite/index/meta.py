@@ -120,9 +120,13 @@ def bands_of(encoder: Named) -> tuple[str, ...] | None:
     return tuple(bands) if bands else None
 
 
+def to_millimetres(span: float) -> float:
+    """A span as ids of tiles say it."""
+    return round(float(span), 3)
+
+
 def _sorted(spans: Iterable[float]) -> tuple[float, ...]:
-    # Ids of tiles say their span to the millimetre.
-    return tuple(sorted({round(float(span), 3) for span in spans}))
+    return tuple(sorted({to_millimetres(span) for span in spans}))
 
 
 def _all(values: object, kind: Any) -> bool:

@@ -18,7 +18,7 @@ from keenkite.index.completion import Completion
 from keenkite.index.embedded.backend import EdgeBackend
 from keenkite.index.filters import Filters, OneOf
 from keenkite.index.kept import Kept
-from keenkite.index.meta import Meta, Named, bands_of, sensor_of
+from keenkite.index.meta import Meta, Named, bands_of, sensor_of, to_millimetres
 from keenkite.index.payload import point_id, tile_of
 from keenkite.index.points import checked_points, checked_query, checked_region
 from keenkite.index.region import Region
@@ -192,7 +192,7 @@ class TileIndex:
         """
         if not len(tiles):
             return
-        if not {round(float(tile.span), 3) for tile in tiles} <= {*self.spans}:
+        if not {to_millimetres(tile.span) for tile in tiles} <= {*self.spans}:
             self._backend.read_meta()  # perhaps another process added one
         points = checked_points(tiles, vectors, self._backend.meta)
         self._kept.changed(len(points.ids), {name for tile in tiles for name in tile.regions})
