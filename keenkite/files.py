@@ -79,7 +79,7 @@ def copy_sparse(source: Path, target: Path) -> None:
     Raises:
         OSError: one cannot be read, or the other not written.
     """
-    with source.open("rb", buffering=0) as old, target.open("wb", buffering=0) as new:
+    with source.open("rb", buffering=0) as old, target.open("wb") as new:
         while piece := old.read(PIECE):
             if piece == _ZEROS[: len(piece)]:
                 new.seek(len(piece), os.SEEK_CUR)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from keenkite.errors import IndexFormatError, InputError, TileIndexError
+from keenkite.errors import EncoderMismatchError, IndexFormatError, InputError, TileIndexError
 from keenkite.sensors import Sensor, find_sensor
 
 FORMAT = "keenkite-index"
@@ -106,6 +106,26 @@ class Meta:
         )
 
 
+def require(
+    meta: Meta, location: str, *, encoder: Named | None = None, sensor: Sensor | None = None
+) -> None:
+    """EncoderMismatchError where an index is of another encoder, or of another sensor."""
+    if encoder is not None:
+        has = (meta.encoder, meta.dim, meta.bands)
+        wants = (encoder.name, encoder.dim, bands_of(encoder))
+        if has != wants:
+            raise EncoderMismatchError(
+                f"The index {location} holds vectors of encoder {_said(*has)}, not of "
+                f"{_said(*wants)}. Search it with {meta.encoder!r}, or build another collection "
+                f"with {encoder.name!r}."
+            )
+    if sensor is not None and sensor.name != meta.sensor:
+        raise EncoderMismatchError(
+            f"The index {location} holds imagery of {meta.sensor!r}, not of {sensor.name!r}. "
+            "Build another collection for that."
+        )
+
+
 def sensor_of(meta: Meta, location: str) -> Sensor:
     """The record of its sensor; IndexFormatError where this keenkite has none."""
     try:
@@ -131,3 +151,8 @@ def _sorted(spans: Iterable[float]) -> tuple[float, ...]:
 
 def _all(values: object, kind: Any) -> bool:
     return isinstance(values, list) and all(isinstance(value, kind) for value in values)
+
+
+def _said(name: str, dim: int, bands: tuple[str, ...] | None) -> str:
+    of = "" if bands is None else f" from bands {', '.join(bands)}"
+    return f"{name!r} ({dim} numbers{of})"

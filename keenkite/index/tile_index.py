@@ -1,4 +1,7 @@
-"""TileIndex: tiles and their vectors, to be searched; the same in a folder and by URL."""
+"""TileIndex: tiles and their vectors, to be searched; the same in a folder and by URL.
+
+Long: it is the one face of the index, and most of it says what its methods promise.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from keenkite.errors import EncoderMismatchError, InputError
+from keenkite.errors import InputError
 from keenkite.index.backend import BLOCK, Backend, Found, Tell, stacked
 from keenkite.index.collections import COLLECTIONS, WAIT, folder_of, is_url
 from keenkite.index.completion import Completion
 from keenkite.index.embedded.backend import EdgeBackend
 from keenkite.index.filters import Filters, OneOf
 from keenkite.index.kept import Kept
-from keenkite.index.meta import Meta, Named, bands_of, sensor_of, to_millimetres
+from keenkite.index.meta import Meta, Named, require, sensor_of, to_millimetres
 from keenkite.index.payload import point_id, tile_of
 from keenkite.index.points import checked_points, checked_query, checked_region
 from keenkite.index.region import Region
@@ -118,7 +121,7 @@ class TileIndex:
             backend = EdgeBackend.open(folder, new, wait=wait)
         try:
             where = str(folder or location)
-            _require(where, backend.meta, encoder=encoder, sensor=sensor)
+            require(backend.meta, where, encoder=encoder, sensor=sensor)
             index = cls(backend, location=where, folder=folder, sensor=sensor)
             if spans is not None:
                 index.add_spans(spans)
@@ -169,7 +172,7 @@ class TileIndex:
         Raises:
             EncoderMismatchError: the index was made with another one.
         """
-        _require(self.location, self._backend.meta, encoder=encoder)
+        require(self._backend.meta, self.location, encoder=encoder)
 
     def add_spans(self, spans: Sequence[float]) -> None:
         """Say that tiles of these widths, metres, are held too."""
@@ -410,28 +413,3 @@ def _points(tiles: Sequence[Tile | str]) -> list[str]:
 
 def _pages(names: Sequence[str]) -> Iterator[Sequence[str]]:
     return (names[begin : begin + CELLS] for begin in range(0, len(names), CELLS))
-
-
-def _require(
-    location: str, meta: Meta, *, encoder: Named | None = None, sensor: Sensor | None = None
-) -> None:
-    """EncoderMismatchError where the index is of another encoder, or of another sensor."""
-    if encoder is not None:
-        wants = (encoder.name, encoder.dim, bands_of(encoder))
-        has = (meta.encoder, meta.dim, meta.bands)
-        if wants != has:
-            raise EncoderMismatchError(
-                f"The index {location} holds vectors of encoder {_said(*has)}, not of "
-                f"{_said(*wants)}. Search it with {meta.encoder!r}, or build another collection "
-                f"with {encoder.name!r}."
-            )
-    if sensor is not None and sensor.name != meta.sensor:
-        raise EncoderMismatchError(
-            f"The index {location} holds imagery of {meta.sensor!r}, not of {sensor.name!r}. "
-            "Build another collection for it."
-        )
-
-
-def _said(name: str, dim: int, bands: tuple[str, ...] | None) -> str:
-    of = "" if bands is None else f" from bands {', '.join(bands)}"
-    return f"{name!r} ({dim} numbers{of})"
