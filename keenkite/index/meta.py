@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -146,6 +147,10 @@ def to_millimetres(span: float) -> float:
 
 
 def _sorted(spans: Iterable[float]) -> tuple[float, ...]:
+    spans = list(spans)
+    for span in spans:
+        if not 0 < span < math.inf:
+            raise InputError(f"A span is the width of tiles in metres, above 0, not {span!r}.")
     return tuple(sorted({to_millimetres(span) for span in spans}))
 
 

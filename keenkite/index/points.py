@@ -133,7 +133,8 @@ def _check_names(tile: Tile) -> None:
 
 
 def _places(tiles: Sequence[Tile]) -> list[Place]:
-    found = places(tiles)
+    with np.errstate(invalid="ignore"):  # a place that is none is told of below
+        found = places(tiles)
     numbers = np.array([(place.lon, place.lat, *place.bounds) for place in found])
     for bad in np.flatnonzero(~np.isfinite(numbers.reshape(len(tiles), 6)).all(axis=1)).tolist():
         raise _refused(tiles[bad], f"EPSG:{tiles[bad].epsg} has no such place as its corner.")
