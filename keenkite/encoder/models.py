@@ -195,6 +195,21 @@ def _from_open_clip(architecture: str, rest: str) -> ModelRecord | None:
     config = open_clip.get_model_config(architecture)
     if config is None:
         return None
+    _require_usable(architecture, config)
+    if tag := get_pretrained_cfg(architecture, rest):
+        return _of_tag(architecture, rest, tag)
+    path = Path(rest).expanduser()
+    if path.is_file():
+        return _local(architecture, quick_gelu=config.get("quick_gelu", False), path=path)
+    tags = ", ".join(open_clip.list_pretrained_tags_by_model(architecture))
+    raise InputError(
+        f"{rest!r} is neither a file nor a tag of {architecture}"
+        + (f". Its tags are: {tags}." if tags else ", which has no tags. Name a checkpoint file.")
+    )
+
+
+def _require_usable(architecture: str, config: Mapping[str, Any]) -> None:
+    """Raise ModelError where an architecture needs what keenkite does not have."""
     text = config["text_cfg"]
     if (
         text.get("hf_tokenizer_name")
@@ -212,30 +227,20 @@ def _from_open_clip(architecture: str, rest: str) -> ModelRecord | None:
             f"{architecture}: takes images of {size} px, and tiles are 224 px. "
             f"Choose another model."
         )
-    tag = get_pretrained_cfg(architecture, rest)
-    if tag:
-        repo, _, file = tag["hf_hub"].rpartition("/")
-        return ModelRecord(
-            name=f"{architecture}:{rest}",
-            architecture=architecture,
-            quick_gelu=tag.get("quick_gelu", False),
-            source=HubFile(
-                repo=repo,
-                # A tag that names no file means open_clip's usual two, safetensors first.
-                files=(file,)
-                if file
-                else ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"),
-            ),
-            mean=tag.get("mean", OPENAI_MEAN),
-            std=tag.get("std", OPENAI_STD),
-        )
-    path = Path(rest).expanduser()
-    if path.is_file():
-        return _local(architecture, quick_gelu=config.get("quick_gelu", False), path=path)
-    tags = ", ".join(open_clip.list_pretrained_tags_by_model(architecture))
-    raise InputError(
-        f"{rest!r} is neither a file nor a tag of {architecture}"
-        + (f". Its tags are: {tags}." if tags else ", which has no tags. Name a checkpoint file.")
+
+
+def _of_tag(architecture: str, name: str, tag: Mapping[str, Any]) -> ModelRecord:
+    """The record of a pretrained tag, as open_clip describes it."""
+    repo, _, file = tag["hf_hub"].rpartition("/")
+    # A tag that names no file means open_clip's usual two, safetensors first.
+    usual = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+    return ModelRecord(
+        name=f"{architecture}:{name}",
+        architecture=architecture,
+        quick_gelu=tag.get("quick_gelu", False),
+        source=HubFile(repo=repo, files=(file,) if file else usual),
+        mean=tag.get("mean", OPENAI_MEAN),
+        std=tag.get("std", OPENAI_STD),
     )
 
 

@@ -77,6 +77,9 @@ class Backend(Protocol):
     def read_meta(self) -> Meta:
         """What the index says about itself now: another process may have added spans."""
 
+    def describe(self, meta: Meta) -> None:
+        """Say something else about an index without a point, but for its vectors."""
+
     def add_spans(self, spans: Sequence[float]) -> None:
         """Say that tiles of these widths are held too."""
 

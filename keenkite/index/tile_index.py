@@ -331,6 +331,35 @@ class TileIndex:
         """
         return self._removal.region(checked_region(name))
 
+    def retire(self, tiles: Sequence[Tile], keys: Sequence[str]) -> None:
+        """Remove tiles whose place others took, and the records of the work that made them."""
+        gone = set(keys)
+        self._completion.forget(lambda key, _: key in gone)
+        self._backend.delete(_points(tiles))
+        self._kept.changed(len(tiles), {name for tile in tiles for name in tile.regions})
+
+    def prepare(self, sensor: Sensor, spans: Sequence[float]) -> None:
+        """Get ready for tiles of a sensor, of some widths in metres.
+
+        An index without a tile becomes one of this sensor, with these spans.
+
+        Raises:
+            EncoderMismatchError: it holds tiles of another sensor.
+        """
+        if sensor.name == self._sensor.name:
+            self.add_spans(spans)
+        elif self._backend.size():
+            _require(self.location, self._backend.meta, sensor=sensor)
+        else:
+            meta = self._backend.meta
+            self._backend.describe(
+                Meta(
+                    encoder=meta.encoder, dim=meta.dim, bands=meta.bands,
+                    sensor=sensor.name, spans=tuple(sorted(set(spans))),
+                )
+            )  # fmt: skip
+            self._sensor = sensor
+
     def statistics(self) -> Statistics:
         """Mean and covariance of the vectors, of a sample where they are many.
 

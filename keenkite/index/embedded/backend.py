@@ -106,6 +106,11 @@ class EdgeBackend:
         self.meta = self._folder.description()
         return self.meta
 
+    def describe(self, meta: Meta) -> None:
+        with writing(self._folder.path, "describing", self._wait, shared=False):
+            self._folder.write_meta(meta)
+            self.meta = meta
+
     def add_spans(self, spans: Sequence[float]) -> None:
         with writing(self._folder.path, "adding spans", self._wait, shared=False):
             meta = self.read_meta().with_spans(spans)

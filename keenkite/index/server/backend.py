@@ -105,6 +105,10 @@ class RemoteBackend:
         self.meta = Meta.from_json(found, self._location)
         return self.meta
 
+    def describe(self, meta: Meta) -> None:
+        self._records.write(META, meta.to_json())
+        self.meta = meta
+
     def add_spans(self, spans: Sequence[float]) -> None:
         for span in self.meta.with_spans(spans).spans:
             if span not in self.meta.spans:
