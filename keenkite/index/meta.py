@@ -56,6 +56,10 @@ class Meta:
         """The same with these spans too."""
         return replace(self, spans=_sorted([*self.spans, *spans]))
 
+    def for_sensor(self, sensor: str, spans: Iterable[float]) -> Meta:
+        """The same for imagery of another kind, in tiles of these widths alone."""
+        return replace(self, sensor=sensor, spans=_sorted(spans))
+
     def to_json(self) -> dict[str, Any]:
         """As JSON values, with the name and version of the format."""
         bands = None if self.bands is None else list(self.bands)

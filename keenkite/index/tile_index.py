@@ -61,10 +61,8 @@ class TileIndex:
     ) -> None:
         """For an engine of your own; `TileIndex.open` is the usual way."""
         self._backend = backend
-        self._sensor = sensor or sensor_of(backend.meta, location)
-        self._completion = Completion(backend, pass_minutes=self._sensor.pass_minutes)
         self._kept = Kept(backend)
-        self._removal = Removal(backend, self._kept, self._completion)
+        self._use(sensor or sensor_of(backend.meta, location))
         self.location = location
         """Where it is, for messages; an API key is never in it."""
         self.folder = folder
@@ -349,16 +347,10 @@ class TileIndex:
         if sensor.name == self._sensor.name:
             self.add_spans(spans)
         elif self._backend.size():
-            _require(self.location, self._backend.meta, sensor=sensor)
+            require(self._backend.meta, self.location, sensor=sensor)
         else:
-            meta = self._backend.meta
-            self._backend.describe(
-                Meta(
-                    encoder=meta.encoder, dim=meta.dim, bands=meta.bands,
-                    sensor=sensor.name, spans=tuple(sorted(set(spans))),
-                )
-            )  # fmt: skip
-            self._sensor = sensor
+            self._backend.describe(self._backend.meta.for_sensor(sensor.name, spans))
+            self._use(sensor)
 
     def statistics(self) -> Statistics:
         """Mean and covariance of the vectors, of a sample where they are many.
@@ -425,6 +417,11 @@ class TileIndex:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _use(self, sensor: Sensor) -> None:
+        self._sensor = sensor
+        self._completion = Completion(self._backend, pass_minutes=sensor.pass_minutes)
+        self._removal = Removal(self._backend, self._kept, self._completion)
 
     def _retrieve(self, tile_ids: Sequence[str], *, with_vectors: bool) -> dict[str, Found]:
         return {
