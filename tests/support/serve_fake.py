@@ -7,8 +7,8 @@ import os
 import sys
 
 from keenkite_server.cli import settings_of
-from keenkite_server.transport import serve
 from keenkite_server.library import Workspace
+from keenkite_server.transport import serve
 
 if __name__ == "__main__":
     from tests.support.server_encoder import SlowEncoder

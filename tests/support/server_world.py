@@ -1,6 +1,5 @@
 """What the tests of the server share: an indexed world of colours, servers over it, clients."""
 
-from tests.support.paths import ROOT
 import atexit
 import functools
 import json
@@ -29,9 +28,10 @@ from keenkite.build import build_index
 from keenkite.catalog import open_catalog
 from keenkite.index import TileIndex
 from keenkite_server.app import make_server
-from keenkite_server.settings import ServerSettings
 from keenkite_server.library import Workspace
+from keenkite_server.settings import ServerSettings
 from tests.support.fakes import FakeEncoder
+from tests.support.paths import ROOT
 from tests.support.server_encoder import SlowEncoder
 from tests.support.worlds import DAYS, write_world
 
