@@ -123,7 +123,7 @@ def _from_hub(
     name: str, source: str, length: int, options: Mapping[str, Any], mode: str | None
 ) -> Any:
     """open_clip's HFTokenizer, from the cache if it is there, like weights."""
-    from open_clip import HFTokenizer
+    from open_clip.tokenizer import HFTokenizer
 
     problem: Exception | None = None
     for local in (True, False):

@@ -12,6 +12,8 @@ from PIL import Image
 
 from keenkite import ClipEncoder
 from keenkite.encoder import clearclip
+from keenkite.encoder.records import RECORDS
+from keenkite.encoder.sight import Sight
 from keenkite.errors import InputError, ModelError
 from tests.support.checkpoints import (
     SMALL_TEXT,
@@ -169,8 +171,8 @@ def test_other_grid_scales_are_refused(short: tuple[str, Path], scale: Any) -> N
         load(*short).patch_features(tiles(1), grid_scale=scale)
 
 
-def their_vectors(model: Any, rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    x = torch.from_numpy(normalised(rgb)).float().permute(0, 3, 1, 2)
+def their_vectors(model: Any, rgb: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.float32]:
+    x = Sight(RECORDS["remoteclip-vit-b-32"], side, torch.device("cpu"))(rgb)
     with torch.inference_mode():
         return model.eval().encode_image(x, normalize=True).numpy()
 
@@ -180,18 +182,33 @@ def their_vectors(model: Any, rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.floa
     [
         ("ModifiedResNet", {"layers": [1, 1, 1, 1], "width": 16, "patch_size": None}),
         ("TimmModel", {"timm_model_name": "convnext_atto", "timm_pool": "", "timm_proj": "linear"}),
+        # The kinds of EVA02 and PE, in their smallest sizes.
+        (
+            "TimmModel",
+            {"timm_model_name": "eva02_tiny_patch14_224", "timm_pool": "", "timm_proj": "linear"},
+        ),
+        (
+            "TimmModel",
+            {
+                "timm_model_name": "vit_pe_core_tiny_patch16_384",
+                "timm_pool": "",
+                "timm_proj": "linear",
+                "image_size": 384,
+            },
+        ),
     ],
 )
 def test_a_tower_without_a_transformer_gives_vectors_and_no_patch_features(
     tmp_path: Path, tower: str, vision: dict[str, Any]
 ) -> None:
-    name = register(tmp_path, f"tower-{tower}", "RN50", vision=vision, text=SMALL_TEXT)
+    name = register(tmp_path, f"tower-{len(str(vision))}", "RN50", vision=vision, text=SMALL_TEXT)
     theirs = open_clip.create_model(name).eval()
     file = tmp_path / "model.pt"
     torch.save(theirs.state_dict(), file)
     ours = load(name, file)
+    side = vision.get("image_size", 224)
     np.testing.assert_allclose(
-        ours.encode_images(tiles(2)), their_vectors(theirs, tiles(2)), atol=1e-5
+        ours.encode_images(tiles(2)), their_vectors(theirs, tiles(2), side), atol=1e-5
     )
     for method in (ours.patch_features, ours.encode_with_patches):
         with pytest.raises(ModelError, match=f"{tower}. Choose a ViT model"):
