@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -82,50 +81,31 @@ class Filters:
         """The same in plain conditions, all of which must hold; none when nothing is asked."""
         found: list[Condition] = []
         if self.tile_ids:
-            found.append(WithId(ids=tuple(map(point_id, self.tile_ids))))
-        for key, values in (
-            ("cell", self.cells),
-            ("scene_ids", self.scenes),
-            ("regions", self.regions),
-        ):
-            if values:
-                found.append(OneOf(key=key, values=tuple(values)))
+            found.append(TileIs(tile_ids=tuple(self.tile_ids)))
+        texts = {"scene_ids": self.scenes, "regions": self.regions, "cell": self.cells}
+        found += [OneOf(key=key, values=tuple(names)) for key, names in texts.items() if names]
         if self.spans:
-            found.append(AnyNumber(key="span", values=tuple(self.spans)))
+            found.append(OneNumber(key="span", values=tuple(round(s, 3) for s in self.spans)))
         if self.start or self.end:
             found.append(
                 During(key="datetime", start=_midnight(self.start), before=_after(self.end))
             )
         if self.area is not None:
             found.append(Inside(key="location", shapes=_shapes(self.area)))
-        if self.max_cloud is not None and float(self.max_cloud) < 1:
-            found.append(Between(key="cloud", low=None, high=float(self.max_cloud)))
+        # All of a tile may be cloud: that is no condition, and lets those through whose cloud
+        # nobody knows.
+        cloud = None if self.max_cloud is None else cloud_fraction(self.max_cloud)
+        if cloud is not None and cloud < 1:
+            found.append(Between(key="cloud", low=None, high=cloud))
         found += [Between(key=k, low=low, high=high) for k, (low, high) in self.cover.items()]
         return tuple(found)
 
 
-def point_id(tile_id: str) -> str:
-    """The id of the tile's point: UUIDv5, so that a second build overwrites and never doubles.
-
-    It is a hash, so that points in the order of their ids are in no order of any meaning.
-    """
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"keenkite:{tile_id}"))
-
-
 @dataclass(frozen=True, kw_only=True)
-class WithId:
-    """The point is one of these."""
+class TileIs:
+    """It is one of these tiles."""
 
-    ids: tuple[str, ...]
-    """UUIDs."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AnyNumber:
-    """The number at `key` is one of `values`."""
-
-    key: str
-    values: tuple[float, ...]
+    tile_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +114,22 @@ class OneOf:
 
     key: str
     values: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Only:
+    """The list at `key` holds this text and nothing else."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneNumber:
+    """The number at `key` is one of `values`."""
+
+    key: str
+    values: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +187,7 @@ class Inside:
     shapes: tuple[Shape, ...]
 
 
-Condition: TypeAlias = WithId | OneOf | AnyNumber | Between | During | Inside
+Condition: TypeAlias = TileIs | OneOf | Only | OneNumber | Between | During | Inside
 
 
 def _midnight(day: date | None) -> datetime | None:

@@ -1,22 +1,19 @@
-"""Tiles as the engines store them: checked, then turned into points, and back."""
+"""Tiles and their vectors, checked before the engines see them: these take anything."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from keenkite.errors import InputError
-from keenkite.index.filters import point_id
 from keenkite.index.meta import Meta
-from keenkite.tiling import FRACTIONS, Place, Tile, parse_cell, places
+from keenkite.index.payload import Payload, payload_of, point_id
+from keenkite.tiling import FRACTIONS, Place, Tile, places
 from keenkite.tiling.tile import is_platform
-
-Payload: TypeAlias = dict[str, Any]
 
 UNIT_TOLERANCE = 1e-3
 """How far a vector's norm may be from 1."""
@@ -33,11 +30,6 @@ class Points:
     payloads: list[Payload]
     """n of them, JSON values only."""
 
-    def part(self, begin: int, end: int) -> Points:
-        """Some of them."""
-        some = slice(begin, end)
-        return Points(ids=self.ids[some], vectors=self.vectors[some], payloads=self.payloads[some])
-
 
 def checked_points(tiles: Sequence[Tile], vectors: ArrayLike, meta: Meta) -> Points:
     """Tiles and their vectors as points; of two tiles with one id, the last.
@@ -52,32 +44,22 @@ def checked_points(tiles: Sequence[Tile], vectors: ArrayLike, meta: Meta) -> Poi
     Raises:
         InputError: names the tile, what is wrong with it, and what was expected.
     """
-    try:
-        block = np.ascontiguousarray(vectors, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"The vectors are not numbers of one length: {error}.") from error
-    if block.ndim != 2 or block.shape != (len(tiles), meta.dim):
-        raise InputError(
-            f"{len(tiles)} tiles need vectors of shape ({len(tiles)}, {meta.dim}), "
-            f"not {block.shape}."
-        )
-    norms = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
+    block = _block(vectors, len(tiles), meta.dim)
+    for tile in tiles:
+        _check_tile(tile, meta)
+    norms = np.linalg.norm(block.astype(np.float64), axis=1)
     # `not <=` rather than `>`: a NaN norm fails too.
     for bad in np.flatnonzero(~(np.abs(norms - 1) <= UNIT_TOLERANCE)).tolist():
         raise InputError(
             f"The vector of tile {tiles[bad].id} has norm {norms[bad]:.4g}, not 1; "
             "normalise it, and look for NaN in the encoder's output."
         )
-    for tile in tiles:
-        _check_tile(tile, meta)
-    last = {tile.id: i for i, tile in enumerate(tiles)}
-    rows = list(last.values())
-    chosen = tiles if rows == list(range(len(tiles))) else [tiles[i] for i in rows]
-    pairs = zip(last, chosen, _places(chosen), strict=True)
+    payloads = [_payload(t, place) for t, place in zip(tiles, places(tiles), strict=True)]
+    last = {payload["tile_id"]: i for i, payload in enumerate(payloads)}
     return Points(
         ids=[point_id(tile_id) for tile_id in last],
-        vectors=block if chosen is tiles else block[rows],
-        payloads=[_payload(tile_id, tile, place) for tile_id, tile, place in pairs],
+        vectors=block[list(last.values())],
+        payloads=[payloads[i] for i in last.values()],
     )
 
 
@@ -94,71 +76,87 @@ def checked_query(vector: ArrayLike, dim: int) -> NDArray[np.float32]:
     return query
 
 
-def tile_of(payload: Mapping[str, Any]) -> Tile:
-    """The tile of a payload."""
-    west, south, east, north = payload["bounds"]
-    location = payload["location"]
-    fractions: dict[str, Any] = {name: payload.get(name) for name in FRACTIONS}
-    tile = Tile(
-        **parse_cell(payload["cell"]),
-        datetime=datetime.fromisoformat(payload["datetime"]),
-        platform=payload["tile_id"].rsplit("-", 1)[1],
-        collection=payload["collection"],
-        scene_ids=tuple(payload["scene_ids"]),
-        regions=tuple(payload["regions"]),
-        valid=payload["valid"],
-        **fractions,
-    )
-    return tile.placed(Place(location["lon"], location["lat"], (west, south, east, north)))
+def checked_region(region: str) -> str:
+    """A label that tiles can have; InputError otherwise."""
+    if not isinstance(region, str) or not region.strip():
+        raise InputError(f"A region is a name, not {region!r}.")
+    return region
 
 
-def _places(tiles: Sequence[Tile]) -> list[Place]:
-    """Where they are: known of tiles that were cut or read, worked out at once of others."""
-    unknown = [tile for tile in tiles if "place" not in tile.__dict__]
-    for tile, place in zip(unknown, places(unknown), strict=True):
-        tile.placed(place)
-    return [tile.place for tile in tiles]
-
-
-def _payload(tile_id: str, tile: Tile, place: Place) -> Payload:
-    # Decimals that the engines' JSON gives back to the last bit; full doubles come back changed in
-    # theirs. A centimetre on the ground, and less than a pixel's share.
-    return {
-        "tile_id": tile_id,
-        "cell": tile.cell,
-        "span": tile.span,
-        "location": {"lon": round(place.lon, 7), "lat": round(place.lat, 7)},
-        "bounds": [round(edge, 7) for edge in place.bounds],
-        "datetime": tile.datetime.isoformat(),
-        "scene_ids": list(tile.scene_ids),
-        "collection": tile.collection,
-        "regions": list(tile.regions),
-        "valid": round(float(tile.valid), 6),
-        **{
-            name: None if (share := getattr(tile, name)) is None else round(float(share), 6)
-            for name in FRACTIONS
-        },
-    }
+def _block(vectors: ArrayLike, number: int, dim: int) -> NDArray[np.float32]:
+    try:
+        block = np.ascontiguousarray(vectors, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"The vectors are not numbers of one length: {error}.") from error
+    if block.shape != (number, dim):
+        raise InputError(
+            f"{number} tiles need vectors of shape ({number}, {dim}), not {block.shape}."
+        )
+    return block
 
 
 def _check_tile(tile: Tile, meta: Meta) -> None:
-    def refuse(problem: str) -> InputError:
-        return InputError(f"Tile {tile.id}: {problem}")
-
-    if tile.span not in meta.spans:
-        spans = ", ".join(f"{span:g}" for span in meta.spans)
-        raise refuse(
-            f"it is {tile.span:g} m wide, and this collection holds tiles of {spans} m; "
-            "add the span first (TileIndex.add_spans)."
-        )
-    for name in ("valid", *FRACTIONS):
-        share = getattr(tile, name)
-        # Written so that a NaN fails.
-        if share is not None and not 0 <= share <= 1:
-            raise refuse(f"{name} is {share}, and must be a fraction from 0 to 1.")
+    # Written so that a NaN fails.
+    if not all(math.isfinite(value) for value in (tile.span, tile.west, tile.north)):
+        raise InputError(f"A tile at {tile.west}, {tile.north} of {tile.span} m is nowhere.")
     if tile.datetime.utcoffset() is None:
-        raise refuse(f"its datetime {tile.datetime} has no time zone; make it UTC.")
+        raise _refused(tile, f"its datetime {tile.datetime} has no time zone; make it UTC.")
+    if round(float(tile.span), 3) not in meta.spans:
+        held = ", ".join(f"{span:g}" for span in meta.spans)
+        raise _refused(
+            tile,
+            f"it is {tile.span:g} m wide, and this index holds tiles of {held} m. "
+            f"Call add_spans(({tile.span:g},)) first, if it is to hold these too.",
+        )
+    if not 0 <= tile.valid <= 1:
+        raise _refused(tile, f"valid is {tile.valid}, and must be a fraction from 0 to 1.")
+    for name in FRACTIONS:
+        value = getattr(tile, name)
+        if value is not None and not 0 <= value <= 1:
+            raise _refused(
+                tile,
+                f"{name} is {value}, and must be a fraction from 0 to 1, or None if not known.",
+            )
     if not is_platform(tile.platform):
-        raise refuse(f"its platform {tile.platform!r} is not letters, digits and underscores.")
-    if not tile.scene_ids:
-        raise refuse("it names no scene that its pixels come from.")
+        raise _refused(
+            tile, f"platform is {tile.platform!r}, and must be letters, digits and underscores."
+        )
+    if not tile.scene_ids or not all(isinstance(name, str) and name for name in tile.scene_ids):
+        raise _refused(tile, f"scene_ids is {tile.scene_ids!r}; name the scenes it comes from.")
+    for region in tile.regions:
+        checked_region(region)
+
+
+def _payload(tile: Tile, place: Place) -> Payload:
+    if not all(math.isfinite(value) for value in (place.lon, place.lat, *place.bounds)):
+        raise _refused(tile, f"EPSG:{tile.epsg} has no such place as its corner.")
+    return payload_of(tile, place)
+
+
+def _refused(tile: Tile, problem: str) -> InputError:
+    return InputError(f"Tile {tile.id}: {problem}")
+
+
+def labelled(payload: Payload, more: Sequence[str]) -> Payload:
+    """The same with more regions."""
+    if set(more) <= set(payload["regions"]):
+        return payload
+    return {**payload, "regions": sorted({*payload["regions"], *more})}
+
+
+def relabelled(
+    labels: Mapping[str, Sequence[str]], *, add: str | None, remove: str | None
+) -> dict[tuple[str, ...], list[str]]:
+    """New regions -> ids of the points that get them; those that stay as they are are left out.
+
+    Args:
+        labels: id -> regions as they are.
+        add: one that all get, if any.
+        remove: one that all lose, if any.
+    """
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for point, regions in labels.items():
+        wanted = ({*regions} | ({add} if add else set())) - {remove}
+        if wanted != {*regions}:
+            groups.setdefault(tuple(sorted(wanted)), []).append(point)
+    return groups

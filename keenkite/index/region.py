@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
-from keenkite.index.points import Payload
+from keenkite.index.payload import Payload
 
 FIELDS = ("regions", "scene_ids", "datetime", "bounds")
 """What of a tile's payload a summary is made from."""
@@ -40,13 +40,14 @@ class Region:
         return cls(**{**value, **days, "bounds": (west, south, east, north)})
 
 
-def summarise(payloads: Iterable[Payload]) -> list[Region]:
-    """One summary for each region among the payloads, by name; a tile counts in each of its own."""
+def summarise(payloads: Iterable[Payload], names: Collection[str]) -> dict[str, Region]:
+    """The summaries of these regions, by name; a tile of several counts in each."""
     sums: dict[str, _Sum] = {}
     for payload in payloads:
         for name in payload["regions"]:
-            sums.setdefault(name, _Sum()).add(payload)
-    return [sums[name].region(name) for name in sorted(sums)]
+            if name in names:
+                sums.setdefault(name, _Sum()).add(payload)
+    return {name: each.region(name) for name, each in sums.items()}
 
 
 class _Sum:

@@ -1,12 +1,9 @@
-"""TileIndex: tiles and their vectors, to be searched; the same in a folder and by URL.
-
-Long: it is the one face of the index, and most of it says what its methods promise.
-"""
+"""TileIndex: tiles and their vectors, to be searched; the same in a folder and by URL."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,24 +11,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from keenkite.errors import InputError
-from keenkite.index.backend import Backend, Found, Told, stacked
-from keenkite.index.filters import Filters, point_id
-from keenkite.index.opening import WAIT, Named, mismatch, open_backend
-from keenkite.index.points import checked_points, checked_query, tile_of
+from keenkite.errors import EncoderMismatchError, InputError
+from keenkite.index.backend import BLOCK, Backend, Found, Tell, stacked
+from keenkite.index.collections import COLLECTIONS, WAIT, folder_of, is_url
+from keenkite.index.completion import Completion
+from keenkite.index.embedded.backend import EdgeBackend
+from keenkite.index.filters import Filters, OneOf
+from keenkite.index.kept import Kept
+from keenkite.index.meta import Meta, Named, bands_of, sensor_of
+from keenkite.index.payload import point_id, tile_of
+from keenkite.index.points import checked_points, checked_query, checked_region
 from keenkite.index.region import Region
+from keenkite.index.removal import Removal
 from keenkite.index.statistics import Statistics
-from keenkite.index.summary import Summary
 from keenkite.sensors import SENTINEL2, Sensor
 from keenkite.tiling import Tile
 
-COMPLETE, DELETED = "complete", "maintenance/deleted"
-
-COMPACT_FROM = 0.2
-"""Part of the points that must have been deleted for maintenance to give their room back."""
-
-BLOCK = 1000
-"""Tiles in a block."""
+CELLS = 500
+"""Cells, or tile ids, asked for at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,16 +48,24 @@ class TileIndex:
     It is a context manager: leaving it closes it.
     """
 
-    def __init__(self, backend: Backend, *, location: str, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        location: str,
+        folder: Path | None = None,
+        sensor: Sensor | None = None,
+    ) -> None:
         """For an engine of your own; `TileIndex.open` is the usual way."""
         self._backend = backend
-        self._summary = Summary(backend)
+        self._sensor = sensor or sensor_of(backend.meta, location)
+        self._completion = Completion(backend, pass_minutes=self._sensor.pass_minutes)
+        self._kept = Kept(backend)
+        self._removal = Removal(backend, self._kept, self._completion)
         self.location = location
         """Where it is, for messages; an API key is never in it."""
         self.folder = folder
-        """The folder of an embedded collection; None for one by URL."""
-        self.sensor: Sensor = backend.meta.kind(location)
-        """What kind of imagery its tiles are."""
+        """The folder of an embedded index; None for one by URL."""
 
     @classmethod
     def open(
@@ -68,54 +73,59 @@ class TileIndex:
         location: str | Path,
         *,
         encoder: Named | None,
-        sensor: Sensor = SENTINEL2,
+        sensor: Sensor | None = None,
         spans: Sequence[float] | None = None,
         wait: float = WAIT,
         api_key: str | None = None,
     ) -> TileIndex:
-        """Open a collection, or make it where there is none.
+        """Open an index, or make it where there is none.
 
         Args:
             location: the folder of a collection, or a data folder that holds exactly one; or the
                 URL of a Qdrant server: http(s)://host:port[/collection], with "keenkite" as the
                 collection when none is named.
-            encoder: whose vectors it holds. None opens what is there, whatever its encoder.
-            sensor: the imagery of a new collection; of no account where there is one.
-            spans: widths of tiles, metres, of a new collection; added to those of one that is
-                there. None is the sensor's own, or what is there.
+            encoder: whose vectors it holds. None opens an existing index, whatever its encoder.
+            sensor: whose imagery it holds. None takes that of an existing index, and Sentinel-2
+                for a new one.
+            spans: widths of its tiles, metres; an existing index gets those that it lacks. None
+                takes what it has, and the sensor's own for a new one.
             wait: seconds that any operation on a folder waits for other processes using it; by
                 URL, seconds that a request may take.
             api_key: of the server; never part of a message.
 
         Raises:
-            NoIndexError: there is none, and no encoder to make it for.
-            EncoderMismatchError: it was made with another encoder.
-            IndexFormatError: it is of a format that this version does not read.
+            InputError: a data folder holds several, or the URL cannot be used.
+            NoIndexError: there is none, and no encoder was given.
+            EncoderMismatchError: it was made with another encoder, or for another sensor.
+            IndexFormatError: another version made it.
             IndexBusyError: another process held it for longer than `wait`.
             TileIndexError: it holds something else, is damaged, or cannot be reached.
             StorageError: the folder cannot be made.
         """
-        backend, folder = open_backend(
-            location, encoder, sensor=sensor, spans=spans, wait=wait, api_key=api_key
-        )
+        new = None
+        if encoder is not None:
+            of = sensor or SENTINEL2
+            new = Meta.of(encoder, sensor=of.name, spans=spans or (of.span,))
+        backend: Backend
+        folder = None
+        if is_url(location):
+            # Here, since the client of the server takes longer to import than all the rest.
+            from keenkite.index.server.backend import RemoteBackend
+
+            backend = RemoteBackend.open(str(location), new, api_key=api_key, timeout=wait)
+        else:
+            folder = folder_of(location)
+            backend = EdgeBackend.open(folder, new, wait=wait)
         try:
-            index = cls(backend, location=str(folder or location), folder=folder)
-            if encoder is not None:
-                index.require(encoder)
+            where = str(folder or location)
+            _require(where, backend.meta, encoder=encoder, sensor=sensor)
+            index = cls(backend, location=where, folder=folder, sensor=sensor)
             if spans is not None:
                 index.add_spans(spans)
         except BaseException:
             backend.close()
             raise
         return index
-
-    @property
-    def data(self) -> Path | None:
-        """The data folder it is in, where pixels and jobs are; None by URL."""
-        if self.folder is None:
-            return None
-        alone = self.folder.parent.name != "collections"
-        return self.folder if alone else self.folder.parent.parent
 
     @property
     def encoder_name(self) -> str:
@@ -129,13 +139,29 @@ class TileIndex:
 
     @property
     def bands(self) -> tuple[str, ...] | None:
-        """Bands that its encoder sees; None for red, green and blue."""
+        """What its encoder sees; None for red, green and blue as a picture."""
         return self._backend.meta.bands
 
     @property
+    def sensor(self) -> Sensor:
+        """What kind of imagery its tiles are of."""
+        return self._sensor
+
+    @property
     def spans(self) -> tuple[float, ...]:
-        """Widths of its tiles, metres, ascending."""
+        """Widths of its tiles, metres, from the narrowest."""
         return self._backend.meta.spans
+
+    @property
+    def data(self) -> Path | None:
+        """The data folder it is in, where pixels and jobs are kept; None by URL.
+
+        That is the folder above `collections`, or its own where it stands alone.
+        """
+        if self.folder is None:
+            return None
+        above = self.folder.absolute().parent
+        return above.parent if above.name == COLLECTIONS else self.folder
 
     def require(self, encoder: Named) -> None:
         """Refuse an encoder whose vectors cannot be compared with those of this index.
@@ -143,27 +169,16 @@ class TileIndex:
         Raises:
             EncoderMismatchError: the index was made with another one.
         """
-        meta = self._backend.meta
-        if (encoder.name, encoder.dim) != (meta.encoder, meta.dim):
-            raise mismatch(self.location, meta, encoder)
+        _require(self.location, self._backend.meta, encoder=encoder)
 
     def add_spans(self, spans: Sequence[float]) -> None:
-        """Let it hold tiles of these widths too, metres.
-
-        Raises:
-            InputError: one is not above 0.
-        """
-        for span in spans:
-            if not 0 < span < float("inf"):
-                raise InputError(f"A span is the width of tiles in metres, above 0, not {span}.")
-        every = tuple(sorted({*self.spans, *spans}))
-        if every != self.spans:
-            self._backend.write_meta(replace(self._backend.meta, spans=every))
+        """Say that tiles of these widths, metres, are held too."""
+        self._backend.add_spans(spans)
 
     def upsert(self, tiles: Sequence[Tile], vectors: ArrayLike) -> None:
-        """Write tiles; one of the same id is replaced, and keeps the labels that it has.
+        """Write tiles; one of the same id is replaced. A kill afterwards loses none of them.
 
-        A kill afterwards loses none of them.
+        Their regions are labels: a tile that is there already keeps those it has.
 
         Args:
             tiles: n tiles.
@@ -175,28 +190,26 @@ class TileIndex:
             TileIndexError: the engine failed; some of the tiles may have been written.
             StorageError: the disk is full; some of the tiles may have been written.
         """
-        if len(tiles):
-            self._backend.upsert(checked_points(tiles, vectors, self._backend.meta))
-            self._summary.change(len(tiles))
+        if not len(tiles):
+            return
+        if not {round(float(tile.span), 3) for tile in tiles} <= {*self.spans}:
+            self._backend.read_meta()  # perhaps another process added one
+        points = checked_points(tiles, vectors, self._backend.meta)
+        self._kept.changed(len(points.ids), {name for tile in tiles for name in tile.regions})
+        replaced = self._backend.upsert(points)
+        self._kept.changed(0, {name for regions in replaced.values() for name in regions})
 
-    def label(self, tile_ids: Sequence[str], region: str) -> None:
-        """Add a region to tiles, which keep those they have; ids that are not there do not matter.
+    def label(self, tiles: Sequence[Tile | str], region: str) -> int:
+        """Give tiles that are there a region more, given them or their ids; how many lacked it."""
+        self._kept.changed(0, [checked_region(region)])
+        return self._backend.label(_points(tiles), add=region, remove=None)
 
-        Raises:
-            InputError: the region has no name.
+    def unlabel(self, tiles: Sequence[Tile | str], region: str) -> int:
+        """Take a region away from tiles, given them or their ids; how many had it.
+
+        They stay, even without any. What was done of their scenes for the region is done no more.
         """
-        if not region.strip():
-            raise InputError("A region needs a name.")
-        for begin in range(0, len(tile_ids), BLOCK):
-            ids = [point_id(tile_id) for tile_id in tile_ids[begin : begin + BLOCK]]
-            there = self._backend.retrieve(ids, fields=["regions"], with_vectors=False)
-            self._backend.label(
-                {
-                    found.id: [*found.payload["regions"], region]
-                    for found in there
-                    if region not in found.payload["regions"]
-                }
-            )
+        return self._removal.label(_points(tiles), checked_region(region))
 
     def nearest(
         self,
@@ -268,114 +281,122 @@ class TileIndex:
                 yield tile_of(found.payload)
 
     def blocks(
-        self, filters: Filters | None = None
+        self, filters: Filters | None = None, *, size: int = BLOCK
     ) -> Iterator[tuple[list[Tile], NDArray[np.float32]]]:
-        """Tiles that the filters let through and their vectors, (n, dim), n up to 1,000 at a time,
-        in an order of no meaning; `upsert` takes each as it is."""
+        """The same with their vectors, (n, dim), `size` tiles at a time."""
+        if size < 1:
+            raise InputError(f"size is {size}; ask for blocks of one tile at least.")
         conditions = (filters or Filters()).conditions()
-        for block in self._backend.scroll(conditions, fields=None, with_vectors=True):
+        for block in self._backend.scroll(conditions, fields=None, with_vectors=True, block=size):
             yield [tile_of(found.payload) for found in block], stacked(block, self.dim)
 
     def dates_of(self, cells: Sequence[str]) -> dict[str, list[Tile]]:
-        """Every tile of these squares of ground, the oldest first; cells without any are empty."""
-        found: dict[str, list[Tile]] = {cell: [] for cell in cells}
-        for begin in range(0, len(cells), BLOCK):
-            for tile in self.scroll(Filters(cells=tuple(cells[begin : begin + BLOCK]))):
-                found[tile.cell].append(tile)
-        for tiles in found.values():
+        """All tiles of some squares of ground, oldest first; see `Tile.cell`.
+
+        Returns:
+            A list for each of the cells, in their order; empty where there is no tile.
+        """
+        dates: dict[str, list[Tile]] = {cell: [] for cell in cells}
+        for page in _pages(list(dates)):
+            where = [OneOf(key="cell", values=tuple(page))]
+            for block in self._backend.scroll(where, fields=None, with_vectors=False):
+                for found in block:
+                    dates[found.payload["cell"]].append(tile_of(found.payload))
+        for tiles in dates.values():
             tiles.sort(key=lambda tile: (tile.datetime, tile.id))
-        return found
+        return dates
 
     def remove(self, filters: Filters) -> int:
-        """Delete the tiles that the filters let through; how many they were.
+        """Remove the tiles that the filters let through; how many they were.
 
-        Scenes that lose a tile are no longer complete, so a next build does them again. The room
-        on the disk is given back by `maintain`.
+        Scenes that lose a tile are no longer complete, so a next build does them again. The next
+        maintenance gives their room back, where they were many.
 
         Raises:
             InputError: the filters let everything through.
         """
         conditions = filters.conditions()
         if not conditions:
-            raise InputError(
-                "remove() without a filter would delete every tile; name a region, or remove the "
-                "collection."
-            )
-        number, seen = 0, set[str]()
-        for block in self._backend.scroll(conditions, fields=["scene_ids"], with_vectors=False):
-            scenes = {scene for found in block for scene in found.payload["scene_ids"]} - seen
-            seen |= scenes
-            # The records first: killed in between, a scene is done again, and never left undone.
-            self._forget(lambda info, scenes=scenes: info.get("scene") in scenes)  # type: ignore[misc]
-            self._delete([found.id for found in block])
-            number += len(block)
-        return number
+            raise InputError("remove() without a filter would remove every tile; name a region.")
+        return self._removal.tiles(conditions)
 
-    def remove_region(self, region: str) -> int:
-        """Take a label away, and delete the tiles that have none left; how many were deleted.
+    def remove_region(self, name: str) -> int:
+        """Take a region away from all its tiles, and remove those that have no other.
+
+        Returns:
+            How many were removed; those that stay have one label less.
+        """
+        return self._removal.region(checked_region(name))
+
+    def retire(self, tiles: Sequence[Tile], keys: Sequence[str]) -> None:
+        """Remove tiles whose place others took, and the records of the work that made them."""
+        gone = set(keys)
+        self._completion.forget(lambda key, _: key in gone)
+        self._backend.delete(_points(tiles))
+        self._kept.changed(len(tiles), {name for tile in tiles for name in tile.regions})
+
+    def prepare(self, sensor: Sensor, spans: Sequence[float]) -> None:
+        """Get ready for tiles of a sensor, of some widths in metres.
+
+        An index without a tile becomes one of this sensor, with these spans.
 
         Raises:
-            InputError: there is no such region; names those there are.
+            EncoderMismatchError: it holds tiles of another sensor.
         """
-        conditions = Filters(regions=(region,)).conditions()
-        if not self._backend.count(conditions):
-            known = ", ".join(each.name for each in self.regions()) or "none"
-            raise InputError(f"There is no region {region!r} in {self.location}. Known: {known}.")
-        self._forget(lambda info: info.get("region") == region)
-        number = 0
-        for block in self._backend.scroll(conditions, fields=["regions"], with_vectors=False):
-            labels = {
-                found.id: [name for name in found.payload["regions"] if name != region]
-                for found in block
-            }
-            bare = [point for point, left in labels.items() if not left]
-            self._backend.label({point: left for point, left in labels.items() if left})
-            self._delete(bare)
-            number += len(bare)
-        return number
+        if sensor.name == self._sensor.name:
+            self.add_spans(spans)
+        elif self._backend.size():
+            _require(self.location, self._backend.meta, sensor=sensor)
+        else:
+            meta = self._backend.meta
+            self._backend.describe(
+                Meta(
+                    encoder=meta.encoder, dim=meta.dim, bands=meta.bands,
+                    sensor=sensor.name, spans=tuple(sorted(set(spans))),
+                )
+            )  # fmt: skip
+            self._sensor = sensor
 
     def statistics(self) -> Statistics:
-        """Mean and covariance of the vectors, of the first 16,384 in the order of their ids.
+        """Mean and covariance of the vectors, of a sample where they are many.
 
-        Those of the last maintenance, unless more than a twentieth of the points are others since
-        then; the same in a folder and by URL.
+        The sample is the first 16,384 points in the order of their ids, which are hashes. What was
+        worked out once stands until 5 % of the tiles have changed.
         """
-        return self._summary.statistics()
+        return self._kept.statistics()
 
     def regions(self) -> list[Region]:
-        """What the index has of each region, by name; a tile counts in each of its own."""
-        return self._summary.regions()
+        """What the index has of each region, by name; read again only after a change."""
+        return self._kept.regions()
 
     def is_complete(self, key: str) -> bool:
         """Whether `mark_complete` was called with this key."""
-        return self._backend.read_record(f"{COMPLETE}/{key}") is not None
+        return self._completion.has(key)
 
     def mark_complete(self, key: str, info: dict[str, Any]) -> None:
         """Record that some work is done; what was upserted for it is made durable first.
 
         Args:
             key: any text that names the work.
-            info: JSON values. Its "scene" names the scene whose tiles were written, and its
-                "region" their label: removing a tile of that scene, or that region, takes the
+            info: JSON values. Its "scenes" or "scene" name what the tiles are of (the key does,
+                when it has neither), its "region" the label they were given, its "platform",
+                "epsg" and "datetime" the pass: removing such a tile, or its label, takes the
                 record away.
         """
-        self._backend.flush()
-        self._backend.write_record(f"{COMPLETE}/{key}", info)
+        self._completion.mark(key, info)
 
     def complete(self) -> dict[str, dict[str, Any]]:
         """All that `mark_complete` recorded: key -> info."""
-        records = self._backend.records(COMPLETE)
-        return {key.removeprefix(f"{COMPLETE}/"): info for key, info in records.items()}
+        return self._completion.all()
 
-    def maintain(self, tell: Told | None = None) -> bool:
-        """Make searches of what was added fast, and give the room of what was removed back;
-        whether there was enough of it to do anything.
+    def maintain(self, progress: Tell | None = None) -> bool:
+        """Make searches of what was added fast; whether there was enough of it to do anything.
 
         Searches go on meanwhile, in this process and in others; upserts wait for its end. Ended
-        at any point, it leaves the index as it was. By URL the server does it by itself.
+        at any point, it leaves the index as it was. Nothing needs doing by URL.
 
         Args:
-            tell: called about once a second with the stage ("copying", "optimising", "done")
+            progress: called about once a second with the stage ("copying", "optimising", "done")
                 and the seconds so far. What it raises ends the maintenance.
 
         Raises:
@@ -383,12 +404,8 @@ class TileIndex:
             StorageError: the disk has no room for a second copy of the index.
             TileIndexError: the optimising process failed.
         """
-        deleted = (self._backend.read_record(DELETED) or {"points": 0})["points"]
-        compact = deleted > COMPACT_FROM * (deleted + self._backend.size())
-        done = self._backend.maintain(tell, compact=compact)
-        if deleted and done:
-            self._backend.delete_records([DELETED])
-        self._summary.keep()
+        done = self._backend.maintain(progress)
+        self._kept.keep()
         return done
 
     def close(self) -> None:
@@ -407,19 +424,43 @@ class TileIndex:
         self.close()
 
     def _retrieve(self, tile_ids: Sequence[str], *, with_vectors: bool) -> dict[str, Found]:
-        points = [point_id(tile_id) for tile_id in dict.fromkeys(tile_ids)]
-        found = self._backend.retrieve(points, fields=None, with_vectors=with_vectors)
-        return {f.payload["tile_id"]: f for f in found}
+        return {
+            found.payload["tile_id"]: found
+            for page in _pages(list(dict.fromkeys(tile_ids)))
+            for found in self._backend.retrieve(_points(page), with_vectors=with_vectors)
+        }
 
-    def _forget(self, which: Callable[[dict[str, Any]], bool]) -> None:
-        """Take away the records of complete work that are such."""
-        gone = [f"{COMPLETE}/{key}" for key, info in self.complete().items() if which(info)]
-        self._backend.delete_records(gone)
 
-    def _delete(self, ids: Sequence[str]) -> None:
-        if not ids:
-            return
-        before = (self._backend.read_record(DELETED) or {"points": 0})["points"]
-        self._backend.write_record(DELETED, {"points": before + len(ids)})
-        self._backend.delete(ids)
-        self._summary.change(len(ids))
+def _points(tiles: Sequence[Tile | str]) -> list[str]:
+    """Ids of the points of tiles."""
+    ids = [tile if isinstance(tile, str) else tile.id for tile in tiles]
+    return [point_id(tile_id) for tile_id in dict.fromkeys(ids)]
+
+
+def _pages(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (names[begin : begin + CELLS] for begin in range(0, len(names), CELLS))
+
+
+def _require(
+    location: str, meta: Meta, *, encoder: Named | None = None, sensor: Sensor | None = None
+) -> None:
+    """EncoderMismatchError where the index is of another encoder, or of another sensor."""
+    if encoder is not None:
+        wants = (encoder.name, encoder.dim, bands_of(encoder))
+        has = (meta.encoder, meta.dim, meta.bands)
+        if wants != has:
+            raise EncoderMismatchError(
+                f"The index {location} holds vectors of encoder {_said(*has)}, not of "
+                f"{_said(*wants)}. Search it with {meta.encoder!r}, or build another collection "
+                f"with {encoder.name!r}."
+            )
+    if sensor is not None and sensor.name != meta.sensor:
+        raise EncoderMismatchError(
+            f"The index {location} holds imagery of {meta.sensor!r}, not of {sensor.name!r}. "
+            "Build another collection for it."
+        )
+
+
+def _said(name: str, dim: int, bands: tuple[str, ...] | None) -> str:
+    of = "" if bands is None else f" from bands {', '.join(bands)}"
+    return f"{name!r} ({dim} numbers{of})"

@@ -35,8 +35,8 @@ class Met(Asked):
             "km": None if self.km is None else round(self.km, 2),
             "confidence": round(self.confidence, 4),
             "tile_id": None if self.tile is None else self.tile.id,
-            "lon": None if self.tile is None else self.tile.lon,
-            "lat": None if self.tile is None else self.tile.lat,
+            "lon": None if self.tile is None else _degrees(self.tile.lon),
+            "lat": None if self.tile is None else _degrees(self.tile.lat),
         }
 
 
@@ -80,14 +80,14 @@ class Hit:
         answer: dict[str, Any] = {
             "rank": self.rank,
             "tile_id": tile.id,
-            "lon": tile.lon,
-            "lat": tile.lat,
+            "lon": _degrees(tile.lon),
+            "lat": _degrees(tile.lat),
             "datetime": tile.datetime.isoformat(),
             "confidence": round(self.confidence, 4),
             "score": round(self.score, 4),
-            "cloud": tile.cloud,
-            "cover": {kind: getattr(tile, kind) for kind in COVERS},
-            "bounds": list(tile.bounds),
+            "cloud": _share(tile.cloud),
+            "cover": {kind: _share(getattr(tile, kind)) for kind in COVERS},
+            "bounds": [_degrees(edge) for edge in tile.bounds],
             "regions": list(tile.regions),
             "scene_ids": list(tile.scene_ids),
             "span": tile.span,
@@ -135,3 +135,13 @@ class Result:
 def verdict_of(confidence: float) -> Verdict:
     """The verdict for the confidence of the best hit."""
     return "strong" if confidence >= STRONG else "weak" if confidence >= WEAK else "none"
+
+
+def _degrees(value: float) -> float:
+    """To a metre on the ground: answers are read by models that pay for each digit."""
+    return round(value, 5)
+
+
+def _share(value: float | None) -> float | None:
+    """Finer than what one pixel of a tile changes; None where the sensor does not say."""
+    return None if value is None else round(value, 4)

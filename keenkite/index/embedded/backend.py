@@ -8,7 +8,7 @@ scrolls in blocks, and the graph is built in another process (see `maintenance`)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from keenkite.errors import IndexBusyError, NoIndexError
 from keenkite.files import make_folder, require_room
 from keenkite.index import backend as policy
-from keenkite.index.backend import VECTOR, Found, Told, Tuning, merged_labels
+from keenkite.index.backend import VECTOR, Found, Tell, Tuning
 from keenkite.index.embedded.filters import INDEX_PARAMETERS, engine_filter
 from keenkite.index.embedded.folder import Folder
 from keenkite.index.embedded.lock import Hold, writing
@@ -28,19 +28,17 @@ from keenkite.index.embedded.maintenance import maintain
 from keenkite.index.embedded.shard import SharedShard
 from keenkite.index.filters import Condition
 from keenkite.index.meta import Meta
-from keenkite.index.points import Points
+from keenkite.index.payload import INDEXES
+from keenkite.index.points import Points, labelled, relabelled
+
+FACETS = 100_000
+"""More texts at one field than these are not counted."""
 
 SLICE = 500
 """Points per call of the engine: some 70 ms in which no other thread runs."""
 
-BLOCK = 1000
-"""Points per block of a scroll."""
-
-MOST_VALUES = 100_000
-"""Values of a field that are counted."""
-
 ROOM = 256_000_000
-"""Bytes that must be free for a change; see `require_room`."""
+"""Bytes that must be free for a change; see `files.require_room`."""
 
 
 class EdgeBackend:
@@ -71,8 +69,8 @@ class EdgeBackend:
             tuning: for tests; it becomes part of a new index.
 
         Raises:
-            NoIndexError: the folder has no index, and `meta` is None.
-            TileIndexError: it holds something else, or is damaged, or of another format.
+            NoIndexError: the folder has none, and `meta` is None.
+            TileIndexError: the folder holds something else, or is damaged.
             IndexBusyError: another process held it for longer than `wait`.
             StorageError: the folder cannot be made.
         """
@@ -97,32 +95,48 @@ class EdgeBackend:
             folder.remove_other_shards()
         return cls(folder, found, wait=wait, tuning=tuning)
 
-    def write_meta(self, meta: Meta) -> None:
-        self._folder.write_meta(meta)
-        self.meta = meta
+    def read_meta(self) -> Meta:
+        self.meta = self._folder.description()
+        return self.meta
 
-    def upsert(self, points: Points) -> None:
+    def describe(self, meta: Meta) -> None:
+        with writing(self._folder.path, "describing", self._wait, shared=False):
+            self._folder.write_meta(meta)
+            self.meta = meta
+
+    def add_spans(self, spans: Sequence[float]) -> None:
+        with writing(self._folder.path, "adding spans", self._wait, shared=False):
+            meta = self.read_meta().with_spans(spans)
+            if meta != self.meta:
+                self._folder.write_meta(meta)
+                self.meta = meta
+
+    def upsert(self, points: Points) -> dict[str, list[str]]:
+        replaced: dict[str, list[str]] = {}
         for begin in range(0, len(points.ids), SLICE):
-            some = points.part(begin, begin + SLICE)
+            part = slice(begin, begin + SLICE)
+            rows = zip(points.ids[part], points.vectors[part], points.payloads[part], strict=True)
             with self._changing("upserting") as shard:
-                # What is there already keeps its labels; nearly always nothing is.
-                there = [_found(r) for r in shard.retrieve([*some.ids], ["regions"], False)]
-                payloads = merged_labels(some, there) if there else some.payloads
-                rows = zip(some.ids, some.vectors, payloads, strict=True)
-                batch = [engine.Point(i, vector={VECTOR: v}, payload=p) for i, v, p in rows]
+                labels = _labels(shard, points.ids[part])
+                batch = [
+                    engine.Point(i, vector={VECTOR: v}, payload=labelled(p, labels.get(i, ())))
+                    for i, v, p in rows
+                ]
                 shard.update(engine.UpdateOperation.upsert_points(batch))
+            replaced |= labels
+        return replaced
 
-    def label(self, labels: Mapping[str, Sequence[str]]) -> None:
-        alike: dict[tuple[str, ...], list[str]] = {}
-        for point, regions in labels.items():
-            alike.setdefault(tuple(regions), []).append(point)
-        for regions, ids in alike.items():
-            for begin in range(0, len(ids), SLICE):
-                some: list[Any] = [*ids[begin : begin + SLICE]]
-                with self._changing("labelling") as shard:
-                    shard.update(
-                        engine.UpdateOperation.set_payload(some, {"regions": list(regions)})
-                    )
+    def label(self, ids: Sequence[str], *, add: str | None, remove: str | None) -> int:
+        changed = 0
+        for begin in range(0, len(ids), SLICE):
+            with self._changing("labelling") as shard:
+                labels = _labels(shard, ids[begin : begin + SLICE])
+                groups = relabelled(labels, add=add, remove=remove)
+                for regions, members in groups.items():
+                    payload = {"regions": list(regions)}
+                    shard.update(engine.UpdateOperation.set_payload([*members], payload))
+                    changed += len(members)
+        return changed
 
     def query(
         self,
@@ -157,21 +171,32 @@ class EdgeBackend:
         with self._shard.opened("counting") as shard:
             return shard.count(request)
 
-    def retrieve(
-        self, ids: Sequence[str], *, fields: Sequence[str] | None, with_vectors: bool
-    ) -> list[Found]:
-        wanted = True if fields is None else list(fields)
+    def size(self) -> int:
+        with self._shard.opened("counting") as shard:
+            return int(shard.info().points_count)
+
+    def facet(self, key: str) -> dict[str, int]:
+        request = engine.FacetRequest(key, limit=FACETS, exact=True)
+        with self._shard.opened("counting") as shard:
+            return {str(hit.value): hit.count for hit in shard.facet(request).hits}
+
+    def retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> list[Found]:
         with self._shard.opened("reading tiles") as shard:
-            return [_found(record) for record in shard.retrieve(list(ids), wanted, with_vectors)]
+            return [_found(record) for record in shard.retrieve(list(ids), True, with_vectors)]
 
     def scroll(
-        self, conditions: Sequence[Condition], *, fields: Sequence[str] | None, with_vectors: bool
+        self,
+        conditions: Sequence[Condition],
+        *,
+        fields: Sequence[str] | None,
+        with_vectors: bool,
+        block: int = policy.BLOCK,
     ) -> Iterator[list[Found]]:
         offset = None
         while True:
             request = engine.ScrollRequest(
                 offset=offset,
-                limit=BLOCK,
+                limit=block,
                 filter=engine_filter(conditions),
                 with_payload=True if fields is None else list(fields),
                 with_vector=with_vectors,
@@ -179,30 +204,25 @@ class EdgeBackend:
             # The shard is free for others between two blocks; ids keep the place.
             with self._shard.opened("reading many tiles") as shard:
                 records, offset = shard.scroll(request)
-                block = [_found(record) for record in records]
-            if block:
-                yield block
+                found = [_found(record) for record in records]
+            if found:
+                yield found
             if offset is None:
                 return
 
-    def delete(self, ids: Sequence[str]) -> None:
+    def delete(self, ids: Sequence[str], conditions: Sequence[Condition] = ()) -> None:
         for begin in range(0, len(ids), SLICE):
+            part = ids[begin : begin + SLICE]
+            operation = engine.UpdateOperation.delete_points([*part])
+            if conditions:
+                where = engine_filter(conditions, ids=part)
+                operation = engine.UpdateOperation.delete_points_by_filter(where)
             with self._changing("deleting") as shard:
-                some: list[Any] = [*ids[begin : begin + SLICE]]
-                shard.update(engine.UpdateOperation.delete_points(some))
+                shard.update(operation)
 
     def flush(self) -> None:
         with self._shard.opened("flushing") as shard:
             shard.flush()
-
-    def size(self) -> int:
-        with self._shard.opened("counting") as shard:
-            return shard.info().points_count
-
-    def facet(self, field: str) -> dict[str, int]:
-        request = engine.FacetRequest(field, limit=MOST_VALUES, exact=True)
-        with self._shard.opened("counting") as shard:
-            return {str(hit.value): hit.count for hit in shard.facet(request).hits}
 
     def records(self, kind: str) -> dict[str, dict[str, Any]]:
         return self._folder.records(kind)
@@ -223,10 +243,10 @@ class EdgeBackend:
             info = shard.info()
             return info.points_count - info.indexed_vectors_count
 
-    def maintain(self, tell: Told | None, *, compact: bool) -> bool:
+    def maintain(self, tell: Tell | None) -> bool:
         with writing(self._folder.path, "maintenance", self._wait, shared=False):
             self._folder.remove_other_shards()
-            if self.unindexed() < self._tuning.index_from and not compact:
+            if self.unindexed() < self._tuning.index_from:
                 return False
             maintain(self._folder, self._shard, tell)
         return True
@@ -236,7 +256,7 @@ class EdgeBackend:
 
     @contextmanager
     def _changing(self, purpose: str) -> Iterator[engine.EdgeShard]:
-        """The shard, for one slice of a change."""
+        """The shard, for one change: nobody reads or writes between what is done in here."""
         with (
             writing(self._folder.path, purpose, self._wait, shared=True),
             self._shard.opened(purpose) as shard,
@@ -267,10 +287,16 @@ class EdgeBackend:
             ),
         )
         shard = engine.EdgeShard.create(str(path), config)
-        for field, kind in policy.PAYLOAD_INDEXES.items():
+        for field, kind in INDEXES.items():
             parameters = INDEX_PARAMETERS[kind](enable_hnsw=False)
             shard.update(engine.UpdateOperation.create_field_index(field, parameters))
         return shard
+
+
+def _labels(shard: engine.EdgeShard, ids: Sequence[str]) -> dict[str, list[str]]:
+    """Id -> regions, of those points that are there."""
+    records = shard.retrieve(list(ids), ["regions"], False)
+    return {str(record.id): (record.payload or {}).get("regions", []) for record in records}
 
 
 def _found(point: Any, score: float | None = None) -> Found:

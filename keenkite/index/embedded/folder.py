@@ -3,7 +3,7 @@
 index.json      what the index is; the marker that the folder is ours
 current         name of the shard in use
 shards/NNNN/    the engine's files; another number after each maintenance
-records/        one JSON file per note: complete scenes, statistics, what each region holds
+records/        one small JSON file per note: complete scenes, statistics, what each region holds
 lock, waiting, writer    see `lock`
 """
 
@@ -15,7 +15,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from keenkite.errors import TileIndexError
+from keenkite.errors import NoIndexError, TileIndexError
 from keenkite.files import write_whole
 from keenkite.index.embedded.lock import LOCK_FILES
 from keenkite.index.meta import Meta
@@ -25,9 +25,6 @@ META, CURRENT, SHARDS, RECORDS = "index.json", "current", "shards", "records"
 
 class Folder:
     """The layout of one index folder; knows nothing of the engine."""
-
-    CONTENTS = (CURRENT, SHARDS, RECORDS, *LOCK_FILES)
-    """What is in it besides its description."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -57,6 +54,13 @@ class Folder:
                 "Restore it from a copy, or delete the folder and build the index anew."
             ) from error
         return Meta.from_json(value, str(self.path))
+
+    def description(self) -> Meta:
+        """The description; NoIndexError where there is none any more."""
+        found = self.read_meta() if self.path.is_dir() else None
+        if found is None:
+            raise NoIndexError(f"There is no index in {self.path} any more; build it anew.")
+        return found
 
     def write_meta(self, meta: Meta) -> None:
         """From here on the folder is an index."""

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from keenkite.errors import IndexBusyError
+from keenkite.errors import IndexBusyError, NoIndexError
 from keenkite.files import FileLock
 
 HOLD, WAITING, WRITER = "lock", "waiting", "writer"
@@ -39,8 +39,8 @@ class Hold:
             IndexBusyError: it was not to be had in `wait` seconds; says who has it, and why.
         """
         deadline = time.monotonic() + wait
-        lock = FileLock(self._folder / HOLD)
-        line = FileLock(self._folder / WAITING)
+        lock = _file_lock(self._folder, HOLD)
+        line = _file_lock(self._folder, WAITING)
         try:
             if not (line.lock(deadline) and lock.lock(deadline)):
                 raise _busy(self._folder / HOLD, wait)
@@ -60,7 +60,7 @@ class Hold:
 
     def wanted(self) -> bool:
         """Whether another process waits for the hold."""
-        line = FileLock(self._folder / WAITING)
+        line = _file_lock(self._folder, WAITING)
         try:
             return not line.try_lock(shared=True)
         finally:
@@ -74,7 +74,7 @@ def writing(folder: Path, purpose: str, wait: float, *, shared: bool) -> Iterato
     Raises:
         IndexBusyError: it was not to be had in `wait` seconds; says who has it, and why.
     """
-    lock = FileLock(folder / WRITER)
+    lock = _file_lock(folder, WRITER)
     try:
         if not lock.lock(time.monotonic() + wait, shared=shared):
             raise _busy(folder / WRITER, wait)
@@ -83,6 +83,12 @@ def writing(folder: Path, purpose: str, wait: float, *, shared: bool) -> Iterato
         yield
     finally:
         lock.close()
+
+
+def _file_lock(folder: Path, name: str) -> FileLock:
+    if not folder.is_dir():
+        raise NoIndexError(f"There is no index in {folder} any more; build it anew.")
+    return FileLock(folder / name)
 
 
 def _busy(path: Path, wait: float) -> IndexBusyError:

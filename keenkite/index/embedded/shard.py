@@ -21,7 +21,7 @@ from keenkite.index.embedded.lock import Hold
 logger = logging.getLogger(__name__)
 
 ROOM = 64_000_000
-"""Bytes that must be free to open a shard, be it only to search; see `require_room`."""
+"""Bytes that must be free to open a shard, be it only to search; see `files.require_room`."""
 
 IDLE = 0.05
 """Seconds without an operation after which a shard that is wanted is given up."""
@@ -97,8 +97,10 @@ class SharedShard:
             raise TileIndexError(
                 f"The index {self._folder.path} was closed; open it again to use it."
             )
+        self._folder.description()
         self._hold.acquire(purpose, self._wait)
         try:
+            self._folder.description()  # perhaps removed while this process waited
             require_room(self._folder.path, ROOM, "opening the index, which writes a log,")
             begin = time.monotonic()
             path = self._folder.shard()

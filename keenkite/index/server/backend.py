@@ -7,7 +7,7 @@ The server needs version 1.16 at least: older ones ignore ACORN, and miss matche
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -17,21 +17,20 @@ from qdrant_client import QdrantClient, models
 
 from keenkite.errors import NoIndexError, TileIndexError
 from keenkite.index import backend as policy
-from keenkite.index.backend import VECTOR, Found, Told, merged_labels
+from keenkite.index.backend import VECTOR, Found, Tell
 from keenkite.index.filters import Condition
 from keenkite.index.meta import Meta
-from keenkite.index.points import Points
+from keenkite.index.payload import INDEXES
+from keenkite.index.points import Points, labelled, relabelled
 from keenkite.index.server.client import connect, translated
 from keenkite.index.server.filters import INDEX_PARAMETERS, client_filter
-from keenkite.index.server.records import RECORDS, Records, create, pages
+from keenkite.index.server.records import META, RECORDS, Records, create, pages
 
 SLICE = 256
 """Points per request: about 3 MB of JSON at 512 numbers."""
 
-META = "index/meta"
-
-MOST_VALUES = 100_000
-"""Values of a field that are counted."""
+FACETS = 100_000
+"""More texts at one field than these are not counted."""
 
 
 class RemoteBackend:
@@ -49,7 +48,7 @@ class RemoteBackend:
             location: for messages.
 
         Raises:
-            NoIndexError: there is none and `meta` is None.
+            NoIndexError: there is none, and `meta` is None.
             TileIndexError: the server cannot be reached or refuses, or the collection is not ours.
         """
         self._client = client
@@ -70,15 +69,17 @@ class RemoteBackend:
                         "Check the URL, or build one there."
                     )
                 self._records.make()
-            found = self.read_record(META)
-            if found is None:
+            if self.read_record(META) is None:
                 if meta is None:
-                    raise TileIndexError(f"The index {collection!r} at {location} is not complete.")
+                    raise NoIndexError(
+                        f"The index {collection!r} at {location} is not complete; "
+                        "build into it again."
+                    )
                 # Before the tiles' collection: killed in between, opening it again goes on.
                 self.write_record(META, meta.to_json())
-                found = meta.to_json()
-            self.meta = Meta.from_json(found, location)
-            self._make_tiles()
+            self.meta = self.read_meta()
+            if meta is not None:
+                self._make_tiles()
 
     @classmethod
     def open(
@@ -97,34 +98,50 @@ class RemoteBackend:
             client.close()
             raise
 
-    def write_meta(self, meta: Meta) -> None:
-        self.write_record(META, meta.to_json())
+    def read_meta(self) -> Meta:
+        found = self._records.description()
+        if found is None:
+            raise NoIndexError(f"The index {self._location} was removed; build it anew.")
+        self.meta = Meta.from_json(found, self._location)
+        return self.meta
+
+    def describe(self, meta: Meta) -> None:
+        self._records.write(META, meta.to_json())
         self.meta = meta
 
-    def upsert(self, points: Points) -> None:
+    def add_spans(self, spans: Sequence[float]) -> None:
+        for span in self.meta.with_spans(spans).spans:
+            if span not in self.meta.spans:
+                self._records.add_span(span)
+        self.read_meta()
+
+    def upsert(self, points: Points) -> dict[str, list[str]]:
+        replaced: dict[str, list[str]] = {}
         for begin in range(0, len(points.ids), SLICE):
-            some = points.part(begin, begin + SLICE)
-            # What is there already keeps its labels; nearly always nothing is.
-            there = self.retrieve(some.ids, fields=["regions"], with_vectors=False)
-            payloads = merged_labels(some, there) if there else some.payloads
-            rows = zip(some.ids, some.vectors, payloads, strict=True)
+            part = slice(begin, begin + SLICE)
+            rows = zip(points.ids[part], points.vectors[part], points.payloads[part], strict=True)
+            labels = self._labels(points.ids[part])
             batch = [
-                models.PointStruct(id=i, vector={VECTOR: v.tolist()}, payload=p) for i, v, p in rows
+                models.PointStruct(
+                    id=i, vector={VECTOR: v.tolist()}, payload=labelled(p, labels.get(i, ()))
+                )
+                for i, v, p in rows
             ]
             with self._translated():
                 self._client.upsert(self._tiles, batch, wait=True)
+            replaced |= labels
+        return replaced
 
-    def label(self, labels: Mapping[str, Sequence[str]]) -> None:
-        alike: dict[tuple[str, ...], list[str]] = {}
-        for point, regions in labels.items():
-            alike.setdefault(tuple(regions), []).append(point)
-        for regions, ids in alike.items():
-            for begin in range(0, len(ids), SLICE):
-                some = models.PointIdsList(points=list(ids[begin : begin + SLICE]))
+    def label(self, ids: Sequence[str], *, add: str | None, remove: str | None) -> int:
+        changed = 0
+        for begin in range(0, len(ids), SLICE):
+            labels = self._labels(ids[begin : begin + SLICE])
+            for regions, members in relabelled(labels, add=add, remove=remove).items():
+                payload = {"regions": list(regions)}
                 with self._translated():
-                    self._client.set_payload(
-                        self._tiles, {"regions": list(regions)}, points=some, wait=True
-                    )
+                    self._client.set_payload(self._tiles, payload, [*members], wait=True)
+                changed += len(members)
+        return changed
 
     def query(
         self,
@@ -163,20 +180,29 @@ class RemoteBackend:
             )
         return answer.count
 
-    def retrieve(
-        self, ids: Sequence[str], *, fields: Sequence[str] | None, with_vectors: bool
-    ) -> list[Found]:
+    def size(self) -> int:
+        with self._translated():
+            return self._client.count(self._tiles, exact=False).count
+
+    def facet(self, key: str) -> dict[str, int]:
+        with self._translated():
+            answer = self._client.facet(self._tiles, key, limit=FACETS, exact=True)
+        return {str(hit.value): hit.count for hit in answer.hits}
+
+    def retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> list[Found]:
         with self._translated():
             records = self._client.retrieve(
-                self._tiles,
-                list(ids),
-                with_payload=True if fields is None else list(fields),
-                with_vectors=with_vectors,
+                self._tiles, list(ids), with_payload=True, with_vectors=with_vectors
             )
         return [_found(record) for record in records]
 
     def scroll(
-        self, conditions: Sequence[Condition], *, fields: Sequence[str] | None, with_vectors: bool
+        self,
+        conditions: Sequence[Condition],
+        *,
+        fields: Sequence[str] | None,
+        with_vectors: bool,
+        block: int = policy.BLOCK,
     ) -> Iterator[list[Found]]:
         for records in pages(
             self._client,
@@ -185,25 +211,21 @@ class RemoteBackend:
             location=self._location,
             fields=True if fields is None else list(fields) or False,
             with_vectors=with_vectors,
+            block=block,
         ):
             yield [_found(record) for record in records]
 
-    def delete(self, ids: Sequence[str]) -> None:
-        if ids:
-            selector = models.PointIdsList(points=list(ids))
+    def delete(self, ids: Sequence[str], conditions: Sequence[Condition] = ()) -> None:
+        for begin in range(0, len(ids), policy.BLOCK):
+            part = ids[begin : begin + policy.BLOCK]
+            selector: models.PointsSelector = models.PointIdsList(points=[*part])
+            if conditions:
+                selector = models.FilterSelector(filter=client_filter(conditions, ids=part))
             with self._translated():
                 self._client.delete(self._tiles, selector, wait=True)
 
     def flush(self) -> None:
         """Nothing to do: a request is answered when the server has it in its log."""
-
-    def size(self) -> int:
-        return self.count(())
-
-    def facet(self, field: str) -> dict[str, int]:
-        with self._translated():
-            answer = self._client.facet(self._tiles, field, limit=MOST_VALUES, exact=True)
-        return {str(hit.value): hit.count for hit in answer.hits}
 
     def records(self, kind: str) -> dict[str, dict[str, Any]]:
         return self._records.all(kind)
@@ -217,11 +239,17 @@ class RemoteBackend:
     def delete_records(self, keys: Sequence[str]) -> None:
         self._records.delete(keys)
 
-    def maintain(self, tell: Told | None, *, compact: bool) -> bool:  # noqa: ARG002
+    def maintain(self, tell: Tell | None) -> bool:  # noqa: ARG002
         return False  # a server does it by itself
 
     def close(self) -> None:
         self._client.close()
+
+    def _labels(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Id -> regions, of those points that are there."""
+        with self._translated():
+            records = self._client.retrieve(self._tiles, list(ids), with_payload=["regions"])
+        return {str(record.id): (record.payload or {}).get("regions", []) for record in records}
 
     def _make_tiles(self) -> None:
         if not self._client.collection_exists(self._tiles):
@@ -242,7 +270,7 @@ class RemoteBackend:
             )
             create(self._client, self._tiles, {VECTOR: parameters})
         made = self._client.get_collection(self._tiles).payload_schema
-        for field, kind in policy.PAYLOAD_INDEXES.items():
+        for field, kind in INDEXES.items():
             if field not in made:
                 self._client.create_payload_index(self._tiles, field, INDEX_PARAMETERS[kind])
 
