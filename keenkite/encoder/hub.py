@@ -9,7 +9,7 @@ from contextlib import suppress
 from json import loads
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from keenkite.encoder.records import OPEN_CLIP_FILES, OPENAI_MEAN, OPENAI_STD, HubFile, ModelRecord
 from keenkite.errors import InputError, ModelError, StorageError
@@ -109,46 +109,61 @@ def fetch(
         ModelError: It cannot be had: no network, no such file, not allowed.
         StorageError: The cache cannot be written: the disk is full, or it is somebody else's.
     """
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    for file in source.files:
+        with suppress(LocalEntryNotFoundError):
+            return _download(source, file, cache_dir=cache_dir, local_files_only=True)
+    missing: ModelError | None = None
+    for file in source.files:
+        try:
+            return _from_hub(
+                source, file, endpoint=endpoint, cache_dir=cache_dir, progress=progress
+            )
+        except EntryNotFoundError as error:
+            missing = missing or _unavailable(source, file, error)
+    assert missing is not None, "a HubFile names at least one file"
+    raise missing
+
+
+def _from_hub(
+    source: HubFile,
+    file: str,
+    *,
+    progress: OnBytes | None,
+    endpoint: str | None,
+    cache_dir: Path | None,
+) -> Path:
+    """One file, downloaded; EntryNotFoundError where the repository does not have it."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     # HTTPError is the root of what its HTTP library raises; which library that is has changed
     # between versions of huggingface_hub, and this name has not.
     from huggingface_hub.errors import (  # type: ignore[attr-defined]
         EntryNotFoundError,
         HTTPError,
-        LocalEntryNotFoundError,
     )
 
-    for file in source.files:
-        with suppress(LocalEntryNotFoundError):
-            return Path(
-                hf_hub_download(source.repo, file, cache_dir=cache_dir, local_files_only=True)
-            )
-    missing: ModelError | None = None
-    for file in source.files:
-        try:
-            # Without a network this says so at once; hf_hub_download tries for half a minute.
-            get_hf_file_metadata(hf_hub_url(source.repo, file, endpoint=endpoint))
-            return Path(
-                hf_hub_download(
-                    source.repo,
-                    file,
-                    endpoint=endpoint,
-                    cache_dir=cache_dir,
-                    tqdm_class=None if progress is None else _meter(progress),
-                )
-            )
-        except EntryNotFoundError as error:
-            missing = missing or _unavailable(source, file, error)
-        except (HTTPError, OSError, ValueError, RuntimeError) as error:
-            if isinstance(error, OSError) and error.errno in _NO_ROOM:
-                raise StorageError(
-                    f"{file} of {source.repo} cannot be written into the Hugging Face cache: "
-                    f"{error.strerror}. Free some space, or move the cache with HF_HOME."
-                ) from error
-            raise _unavailable(source, file, error) from error
-    assert missing is not None, "a HubFile names at least one file"
-    raise missing
+    meter = None if progress is None else _meter(progress)
+    try:
+        # Without a network this says so at once; hf_hub_download tries for half a minute.
+        get_hf_file_metadata(hf_hub_url(source.repo, file, endpoint=endpoint))
+        return _download(source, file, endpoint=endpoint, cache_dir=cache_dir, tqdm_class=meter)
+    except EntryNotFoundError:
+        raise
+    except (HTTPError, OSError, ValueError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise StorageError(
+                f"{file} of {source.repo} cannot be written into the Hugging Face cache: "
+                f"{error.strerror}. Free some space, or move the cache with HF_HOME."
+            ) from error
+        raise _unavailable(source, file, error) from error
+
+
+def _download(source: HubFile, file: str, **how: Any) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(source.repo, file, **how))
 
 
 def _unavailable(source: HubFile, file: str, error: Exception) -> ModelError:
