@@ -60,7 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _catalog(arguments: argparse.Namespace) -> Catalog:
     """Where scenes are looked up, or the pictures that are named in its place."""
     if arguments.images is None:
-        catalog = open_catalog(arguments.catalog, arguments.stac_collection)
+        catalog = open_catalog(
+            arguments.catalog, arguments.stac_collection, allow_s3=arguments.allow_s3
+        )
     else:
         catalog = PictureFolder(path=arguments.images)
     given = [name for name in ("date", "resolution", "scale") if getattr(arguments, name)]

@@ -1,6 +1,5 @@
 """The drawn world: deterministic, with everything in it, written as real scenes look."""
 
-from tests.support.paths import SHARED
 import json
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from keenkite.demo.concepts import BIT, CONCEPTS, NAMES
 from keenkite.demo.scenes import write_scenes
 from keenkite.demo.world import World, draw_world, shows
 from keenkite.errors import InputError
+from tests.support.paths import SHARED
 from tests.support.worlds import DAYS, area_of
 
 SIZE_KM = (20, 16)

@@ -1,6 +1,5 @@
 """What the documents say can be typed: every command is one, and the Python runs."""
 
-from tests.support.paths import ROOT
 import re
 import shlex
 from datetime import date
@@ -11,6 +10,7 @@ import pytest
 from keenkite.cli.arguments import parser
 from keenkite.settings import Settings
 from keenkite_server.cli import settings_of
+from tests.support.paths import ROOT
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 

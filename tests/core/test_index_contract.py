@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from tests.support import points
 import pytest
-from tests.support.points import Named, World
 from pyproj import Geod
-from tests.support.qdrant_server import serving
 
 from keenkite.area import Area
 from keenkite.index import Filters, TileIndex
 from keenkite.index.backend import Meta, Tuning
 from keenkite.index.server.backend import RemoteBackend
+from tests.support import points
+from tests.support.points import Named, World
+from tests.support.qdrant_server import serving
 
 # What local mode says when it is given what only a server makes use of.
 pytestmark = [

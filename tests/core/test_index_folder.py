@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tests.support.paths import ROOT
 import json
 import os
 import shutil
@@ -13,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.points import Named, World, tile, vectors
 
 from keenkite.errors import TileIndexError
 from keenkite.index import TileIndex
+from tests.support.paths import ROOT
+from tests.support.points import Named, World, tile, vectors
 
 ENCODER = Named()
 WORLD = World.drawn(300)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tests.support.paths import ROOT
 import os
 import shutil
 import signal
@@ -14,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.points import Named, World, opened, tile, vectors
 
 from keenkite.errors import IndexBusyError
 from keenkite.index import TileIndex
+from tests.support.paths import ROOT
+from tests.support.points import Named, World, opened, tile, vectors
 
 PRELUDE = f"""
 import sys, time

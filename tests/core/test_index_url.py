@@ -6,13 +6,13 @@ import socket
 
 import numpy as np
 import pytest
-from tests.support.points import Named, World, tile, vectors
 from qdrant_client import models
-from tests.support.qdrant_server import Server, serving
 
 from keenkite.errors import InputError, TileIndexError
 from keenkite.index import Filters, TileIndex
 from keenkite.index.backend import PAYLOAD_INDEXES
+from tests.support.points import Named, World, tile, vectors
+from tests.support.qdrant_server import Server, serving
 
 ENCODER = Named()
 

@@ -1,1 +1,1 @@
-"""What several test files share: doubles with the contract of the real thing, servers, drawn data."""
+"""What several test files share: doubles with the real contract, servers, drawn data."""
