@@ -35,7 +35,7 @@ bench: $(VENV)/.$(EXTRAS)
 
 # The official MCP conformance suite and inspector; needs Node 20 or newer with npm.
 conformance: $(VENV)/.$(EXTRAS)
-	$(BIN)/python tests/conformance/run.py
+	$(BIN)/python -m tests.server.conformance.run
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -24,9 +24,9 @@ from keenkite.demo.concepts import NAMES
 from keenkite.demo.tour import index_world
 from keenkite.demo.world import World, draw_world
 from keenkite.encoder import ClipEncoder, Encoder
-from keenkite.index import TileIndex
 from keenkite.ground import positions
-from keenkite.retrieval.search import Near, Query, search
+from keenkite.index import TileIndex
+from keenkite.retrieval import Near, Query, search
 from keenkite.tiling import Tile
 
 LEFT_OUT: tuple[frozenset[str], ...] = (
@@ -76,12 +76,12 @@ class Truth:
     """What every tile of an index shows, as the world was drawn."""
 
     def __init__(self, world: World, tiles: Iterable[Tile]) -> None:
-        ground = {(t.column, t.row): t for t in tiles}
+        ground = {t.cell: t for t in tiles}
         self._number = {cell: i for i, cell in enumerate(ground)}
         rows = []
         for tile in ground.values():
-            side = 10.0 * tile.size
-            bounds = (tile.west, tile.north - side, tile.west + side, tile.north)
+            south, east = tile.north - tile.span, tile.west + tile.span
+            bounds = (tile.west, south, east, tile.north)
             rows.append(world.present(*world.window(bounds)))
         self._states = {name: np.array([row[name] for row in rows]) for name in NAMES}
         places = positions([t.lon for t in ground.values()], [t.lat for t in ground.values()])
@@ -104,7 +104,7 @@ class Truth:
         return state
 
     def of(self, states: np.ndarray, tile: Tile) -> int:
-        return int(states[self._number[tile.column, tile.row]])
+        return int(states[self._number[tile.cell]])
 
 
 @contextmanager

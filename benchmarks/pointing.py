@@ -25,9 +25,10 @@ import shapely
 from numpy.typing import NDArray
 
 from keenkite.demo.training.samples import to_rgb
-from keenkite.demo.world import World, draw_world
+from keenkite.demo.world import PIXEL, World, draw_world
 from keenkite.encoder import ClipEncoder, Encoder
-from keenkite.retrieval.heatmap import TILE, Heatmap, heatmaps
+from keenkite.retrieval.heatmap import Heatmap, heatmaps
+from keenkite.tiling import TILE
 
 CONCEPTS = ("airport", "golf course", "reservoir", "solar farm", "harbour")
 SEEDS = (301, 302, 303)
@@ -45,10 +46,11 @@ def windows(world: World) -> Iterator[tuple[int, int]]:
 
 def outlines(world: World, concept: str, row: int, col: int, grow: float) -> NDArray[np.bool_]:
     """(224, 224): which pixels of the tile are in an outline of the concept, grown by metres."""
-    west, north = world.west + 10 * col, world.north - 10 * row
-    square = shapely.box(west, north - 10 * TILE, west + 10 * TILE, north)
+    west, north = world.west + PIXEL * col, world.north - PIXEL * row
+    square = shapely.box(west, north - PIXEL * TILE, west + PIXEL * TILE, north)
     inside = np.zeros((TILE, TILE), bool)
-    x, y = np.meshgrid(west + 10 * np.arange(TILE) + 5, north - 10 * np.arange(TILE) - 5)
+    middle = PIXEL * (np.arange(TILE) + 0.5)
+    x, y = np.meshgrid(west + middle, north - middle)
     for feature in world.features:
         if feature.concept == concept and feature.polygon.intersects(square):
             shape = feature.polygon.buffer(grow)
@@ -82,7 +84,7 @@ class Tally:
         if state != 1:
             return
         self.present.append(heat.strength)
-        patch = 10 * TILE / heat.grid.shape[0]
+        patch = PIXEL * TILE / heat.grid.shape[0]
         self.points.append(bool(outlines(world, concept, row, col, patch)[heat.peak]))
         inside = outlines(world, concept, row, col, 0)
         if inside.any() and not inside.all():

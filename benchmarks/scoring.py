@@ -21,11 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
-from keenkite import utm
-from keenkite.index import TileIndex
 from keenkite.evaluation.evaluate import auc, average_precision
-from keenkite.retrieval.search import Near, Query, search
 from keenkite.evaluation.vector_table import VectorTable
+from keenkite.index import TileIndex
+from keenkite.retrieval import Near, Query, search
 from keenkite.tiling import Tile
 
 SIDE = 32
@@ -34,15 +33,10 @@ SIDE = 32
 
 def tile(cell: int) -> Tile:
     """The tile of a cell of the grid, row by row; each has a ground of its own."""
-    column, row = 2 * (150 + cell % SIDE), 2 * (1800 - cell // SIDE)
-    west, north = column * 1120.0, row * 1120.0
-    lon, lat = (np.asarray(v) for v in utm.unproject(32654, [west + 1120], [north - 1120]))
-    x, y = float(lon[0]), float(lat[0])
     return Tile(
-        epsg=32654, column=column, row=row, size=224, stride=112, platform="S2A",
-        datetime=datetime(2024, 5, 1, tzinfo=UTC), scene_id="scene", collection="whu-rs19",
-        region="grid", lon=x, lat=y, bounds=(x - 0.012, y - 0.01, x + 0.012, y + 0.01),
-        cloud=0.0, water=0.0, vegetation=0.0, bare=0.0, snow=0.0, valid=1.0,
+        epsg=32654, column=2 * (150 + cell % SIDE), row=2 * (1800 - cell // SIDE), platform="S2A",
+        datetime=datetime(2024, 5, 1, tzinfo=UTC), scene_ids=("scene",), collection="whu-rs19",
+        regions=("grid",),
     )  # fmt: skip
 
 
@@ -130,7 +124,7 @@ def near(table: VectorTable, folder: str, trials: int, reach: int) -> None:
     names, rng = table.names, np.random.default_rng(0)
     ours, blended, alone = [], [], []
     # To the corner of the square of cells around a cell, and not to the next cell beyond.
-    km = (reach * 2**0.5 + 0.03) * 2.24
+    km = (reach * 2**0.5 + 0.03) * tile(0).span / 1000
     for number in range(trials):
         cells = rng.permutation(SIDE**2)[: len(table.labels)]
         a, b = rng.choice(len(names), 2, replace=False)

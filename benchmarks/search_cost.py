@@ -13,16 +13,16 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keenkite import utm
 from keenkite.area import Area
 from keenkite.index import TileIndex
-from keenkite.retrieval.search import Near, Query, search
+from keenkite.retrieval import Near, Query, search
 from keenkite.tiling import Tile
 
 DIM, KINDS, SIDE, BATCH = 512, 40, 230, 2000
@@ -60,20 +60,17 @@ def fill(index: TileIndex, encoder: RandomEncoder, number: int) -> None:
     rng = np.random.default_rng(1)
     side = min(SIDE, int(np.ceil(number**0.5)))
     columns, rows = (a.ravel() for a in np.meshgrid(np.arange(side) + 200, np.arange(side) + 3400))
-    lon, lat = map(np.asarray, utm.unproject(32654, columns * 1120.0 + 1120, rows * 1120.0 - 1120))
     for start in range(0, number, BATCH):
         tiles = []
         for i in range(start, min(start + BATCH, number)):
             cell, day = i % len(columns), i // len(columns)
-            x, y = float(lon[cell]), float(lat[cell])
             part = rng.dirichlet(np.ones(5)).tolist()
             tiles.append(Tile(
-                epsg=32654, column=int(columns[cell]), row=int(rows[cell]), size=224, stride=112,
+                epsg=32654, column=int(columns[cell]), row=int(rows[cell]),
                 datetime=datetime(2024, 4, 1, tzinfo=UTC) + timedelta(days=10 * day),
-                platform="S2A", scene_id=f"scene-{day}-{cell // 10_000}", collection="random",
-                region="one" if cell % 4 else "two", lon=x, lat=y,
-                bounds=(x - 0.012, y - 0.01, x + 0.012, y + 0.01), cloud=part[0], water=part[1],
-                vegetation=part[2], bare=part[3], snow=part[4], valid=1.0,
+                platform="S2A", scene_ids=(f"scene-{day}-{cell // 10_000}",), collection="random",
+                regions=("one" if cell % 4 else "two",), cloud=part[0], water=part[1],
+                vegetation=part[2], bare=part[3], snow=part[4],
             ))  # fmt: skip
         kind = rng.integers(KINDS, size=len(tiles))
         noise = rng.normal(size=(len(tiles), DIM))
@@ -102,8 +99,7 @@ def measure(index: TileIndex, encoder: RandomEncoder, repeats: int) -> None:
     for name, query in (("no filter", Query(text="any")), ("all filters", filters)):
 
         def asked(text: str, query: Query = query, **more: object) -> Query:
-            given = {each: getattr(query, each) for each in query.__dataclass_fields__}
-            return Query(**{**given, "text": text, **more})
+            return replace(query, text=text, **more)
 
         def plain(text: str, query: Query = query) -> object:
             (vector,) = encoder.encode_texts([text])

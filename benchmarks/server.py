@@ -22,9 +22,8 @@ import anyio
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
-from keenkite.encoder import ClipEncoder
-from keenkite.index import TileIndex
-from keenkite.retrieval.search import Query, search
+from keenkite import ClipEncoder, Query, TileIndex, search
+from keenkite.index.collections import choose, collections
 
 MODEL = "keenkite-tiny"
 THINGS = ("airport", "golf course", "dam", "sports ground", "station", "harbour", "solar farm")
@@ -65,7 +64,7 @@ class Clock:
 def in_this_process(folder: Path, wanted: list[str]) -> tuple[float, float]:
     """Median seconds of a search in the encoder and in the index."""
     encoder = ClipEncoder.load(MODEL)
-    with TileIndex.open(folder / "index", encoder=encoder) as index:
+    with TileIndex.open(choose(folder / "index").location, encoder=encoder) as index:
         search(index, encoder, Query(text="warm"))
         model = Clock(encoder, "encode_texts")
         qdrant = Clock(index, "nearest", "count", "get", "vectors", "statistics", "regions")
@@ -82,8 +81,7 @@ async def over_stdio(folder: Path, wanted: list[str]) -> tuple[float, float, lis
     """Seconds until the tools are listed and until the first answer; each search's seconds."""
     server = StdioServerParameters(
         command=sys.executable,
-        args=["-m", "keenkite_server", "--data", str(folder / "index"), "--model", MODEL,
-              "--read-only"],
+        args=["-m", "keenkite_server", "--data", str(folder / "index"), "--read-only"],
     )  # fmt: skip
     begin = time.perf_counter()
     async with Client(server) as client:
@@ -106,10 +104,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("demo"), help="of `keenkite demo`")
     parser.add_argument("--searches", type=int, default=100)
     arguments = parser.parse_args()
-    if not (arguments.folder / "index" / "index.json").exists():
-        from keenkite.demo.tour import tour
+    if not collections(arguments.folder / "index"):
+        from keenkite.demo.tour import SIZE_KM, index_world
+        from keenkite.demo.world import draw_world
 
-        tour(arguments.folder, seed=2024)
+        world = draw_world(2024, size_km=SIZE_KM)
+        index_world(world, arguments.folder, ClipEncoder.load(MODEL))[0].close()
     wanted = texts(arguments.searches)
     model, qdrant = in_this_process(arguments.folder, wanted)
     listed, first, taken = anyio.run(over_stdio, arguments.folder, wanted)

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from keenkite.demo.concepts import CONCEPTS
-from keenkite.demo.training.eurosat import CLASSES, load_chips, mosaic
 from keenkite.demo.tour import index_world, truth_of
+from keenkite.demo.training.eurosat import CLASSES, load_chips, mosaic
 from keenkite.demo.training.vocabulary import EUROSAT_LABELS, TEMPLATES
 from keenkite.demo.world import World, draw_world
 from keenkite.encoder import ClipEncoder
 from keenkite.index import TileIndex
-from keenkite.retrieval.search import Query, search
+from keenkite.retrieval import Query, search
 
 SEEDS = (11, 12, 13)
 FIRST = 5

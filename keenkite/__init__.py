@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from keenkite.index import Filters as Filters
     from keenkite.index import TileIndex as TileIndex
     from keenkite.retrieval.heatmap import heatmap as heatmap
-    from keenkite.retrieval.near import Near as Near
+    from keenkite.retrieval.query import Near as Near
     from keenkite.retrieval.query import Query as Query
     from keenkite.retrieval.search import search as search
     from keenkite.tiling import Tile as Tile
@@ -26,7 +26,7 @@ _HOME = {
     "ClipEncoder": "encoder",
     "Encoder": "encoder",
     "Filters": "index",
-    "Near": "retrieval.near",
+    "Near": "retrieval.query",
     "Query": "retrieval.query",
     "Tile": "tiling",
     "TileIndex": "index",

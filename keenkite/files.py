@@ -8,6 +8,7 @@ import shutil
 import time
 import uuid
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 
 from keenkite.errors import InputError, StorageError
@@ -105,15 +106,7 @@ class FileLock:
                 "use Linux, macOS or WSL, or an index by URL."
             )
         self.path = path
-        try:
-            # An object rather than a bare descriptor: it is closed, and the lock freed, when its
-            # owner is dropped without close().
-            self._file = path.open("a+b", buffering=0)
-        except OSError as error:
-            raise StorageError(
-                f"Cannot write {path}: {error.strerror}. Make the folder writable, or copy it to "
-                "where it is: the engine writes even to search."
-            ) from error
+        self._file = self._opened()
 
     def try_lock(self, *, shared: bool = False) -> bool:
         """Take the lock if it is free; whether it was."""
@@ -121,7 +114,12 @@ class FileLock:
             fcntl.flock(self._file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        return True
+        if self._is_there():
+            return True
+        # It was deleted while this waited, and others may lock another file of its name.
+        self._file.close()
+        self._file = self._opened()
+        return False
 
     def lock(self, deadline: float, *, shared: bool = False) -> bool:
         """Take the lock by `deadline` (time.monotonic); whether it could be had."""
@@ -141,3 +139,20 @@ class FileLock:
     def close(self) -> None:
         """Release the lock, if held."""
         self._file.close()
+
+    def _opened(self) -> FileIO:
+        try:
+            # An object rather than a bare descriptor: it is closed, and the lock freed, when its
+            # owner is dropped without close().
+            return self.path.open("a+b", buffering=0)
+        except OSError as error:
+            raise StorageError(
+                f"Cannot write {self.path}: {error.strerror}. Make the folder writable, or copy "
+                "it to where it is: the engine writes even to search."
+            ) from error
+
+    def _is_there(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), self.path.stat())
+        except FileNotFoundError:
+            return False

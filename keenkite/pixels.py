@@ -140,12 +140,16 @@ class PixelArchive:
                 lock.close()
 
     def has(self, scene: Scene, window: Window, bands: Sequence[str] = ()) -> bool:
-        """Whether a window's pixels are kept already, with these bands."""
-        path = self._path(scene, window, "bands")
-        if path.exists():
-            with _environment(), rasterio.open(path, driver="GTiff") as file:
-                return set(bands) <= set(file.descriptions)
-        return not bands and self._path(scene, window, "rgb").exists()
+        """Whether a window's pixels are kept already, of these products, with these bands."""
+        for kind in ("bands", "rgb"):
+            path = self._path(scene, window, kind)
+            try:
+                with _environment(), rasterio.open(path, driver="GTiff") as file:
+                    if file.tags().get("version") == scene.version:
+                        return set(bands) <= set(file.descriptions)
+            except RasterioError:  # not there, or damaged: it is written again
+                continue
+        return False
 
     def size(self, scene: Scene, window: Window) -> int:
         """Bytes that a window takes; 0 when it was never written."""
@@ -332,7 +336,7 @@ class PixelWriter:
         )  # fmt: skip
         for number, name in enumerate((*names, "mask"), start=1):
             self._file.set_band_description(number, name)
-        self._file.update_tags(sensor=scene.sensor.name, scene=scene.id)
+        self._file.update_tags(sensor=scene.sensor.name, version=scene.version)
 
     def write(self, strip: Strip) -> None:
         """Keep the pixels of a strip of the window.

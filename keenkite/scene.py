@@ -47,14 +47,45 @@ class Scene:
     """Fraction of it that is cloud, 0-1; None where that is not known."""
     assets: Mapping[str, str]
     """Key of a band or of the classification, such as "red" and "scl" -> a file or an http(s) URL
-    that can be read now."""
+    that can be read now, or s3://bucket/key where the operator allows it. Looked up when they are
+    to be read: a URL that is signed for an hour is signed then, and SceneError says why it cannot
+    be."""
+    products: tuple[Scene, ...] = ()
+    """Of a unit of several products of one pass: these, the one whose pixels go first at the
+    beginning. Empty where it is one itself."""
     baseline: str | None = None
-    """Processing baseline, such as "05.10"; None when the item does not say."""
+    """Processing baseline, such as "05.10", however the item writes it; None when it does not
+    say."""
     boa_offset_applied: bool | None = None
     """What the item claims: True when the offset is already removed from its numbers."""
+    raster_offset: float | None = None
+    """What the item's description of its colours says must be added to their digital numbers:
+    -1000 for a scale of 0.0001 with an offset of -0.1. None when it does not say."""
+    product: str | None = None
+    """Id of the product that it was made of, such as
+    "S2B_MSIL2A_20240512T013659_N0510_R117_T54SUE_20240512T040000"; None when it does not say."""
+    processed: DateTime | None = None
+    """When its pixels were processed, UTC: of two that show the same the later is the better. None
+    when the item does not say."""
     outline: shapely.Polygon | shapely.MultiPolygon | None = None
     """Where its pixels hold data, metres in its UTM zone; None when they do all over it, or when
     that is not known."""
+    confirmed: bool = False
+    """Whether the item's own figures agree on where it holds data. Otherwise `ground` is only where
+    it may hold some, and must not stand for what it shows."""
+
+    @property
+    def scene_ids(self) -> tuple[str, ...]:
+        """Of the STAC items that its pixels come from, its own at the beginning."""
+        others = (product.id for product in self.products)
+        return tuple(dict.fromkeys([self.id, *others]))
+
+    @property
+    def version(self) -> str:
+        """Names its products, and when each was processed."""
+        products = self.products or (self,)
+        facts = [(p.id, "-" if p.processed is None else p.processed.isoformat()) for p in products]
+        return " ".join(f"{name}/{made}" for name, made in sorted(facts))
 
     @property
     def metres(self) -> float:
@@ -80,6 +111,24 @@ class Scene:
     def ground(self) -> shapely.Polygon | shapely.MultiPolygon:
         """The ground it shows, metres in its UTM zone: to 100 m or so, as outlines are drawn."""
         return self.footprint if self.outline is None else self.outline
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Where the pixels of one file lie, as the file itself says."""
+
+    epsg: int
+    """The UTM zone."""
+    west: float
+    """Easting of the left edge of its first pixel, metres."""
+    north: float
+    """Northing of the upper edge of its first pixel, metres."""
+    metres: float
+    """Side of a pixel; they are square, and north is up."""
+    width: int
+    """Columns of the file."""
+    height: int
+    """Rows of the file."""
 
 
 @dataclass(frozen=True, kw_only=True)

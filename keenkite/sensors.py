@@ -82,6 +82,9 @@ class Sensor:
     """None where no file tells: fractions of cloud and cover are then not known."""
     offset: OffsetRule | None = None
     """None where the digital numbers have none."""
+    grid_metres: float | None = None
+    """Width of its grid tiles, which overlap by more than a tile; None where there is no such
+    grid. Smaller scenes are crops, without neighbours."""
     pass_minutes: float = 10.0
     """Products of one platform no further apart in time than this are of one pass."""
     max_cloud: float = 0.2
@@ -131,6 +134,7 @@ SENTINEL2 = Sensor(
     ),
     brightest=3000,
     reflectance=1e-4,
+    grid_metres=109_800,
     classes=Classification(
         key="scl",
         metres=20,

@@ -23,6 +23,9 @@ DEFAULT_MODEL = "remoteclip-vit-b-32"
 ALIASES: Mapping[str, str] = {"KEENKITE_INDEX": "data"}
 """Variable -> field that it means too; the field's own variable goes first."""
 
+CA_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Variables that name certificates to trust; the first that is set counts."""
+
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 _Filled = TypeVar("_Filled")
@@ -40,6 +43,8 @@ class Settings:
     """The URL of a STAC API, or a folder of STAC items."""
     stac_collection: tuple[str, ...] | None = None
     """Collections of the STAC API to look in; None for those that the catalogue has by default."""
+    allow_s3: bool = False
+    """Whether s3:// hrefs of items may be read, with the credentials that GDAL finds here."""
     model: str | None = None
     """Name, open_clip tag or checkpoint path of the encoder, see `keenkite.encoder`. None: the
     collection's own, and DEFAULT_MODEL for a new one."""
@@ -83,6 +88,15 @@ def read_environment(
         if variable and option.init and option.name not in given:
             found[option.name] = parse(cls, option.name, environment[variable], called=variable)
     return cls(**found, **given)
+
+
+def ca_bundle(environment: Mapping[str, str] = os.environ) -> str | None:
+    """The file or folder of certificates to trust in place of the usual ones, if one is named.
+
+    As the usual tools do: REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR, the
+    first that is set and not empty.
+    """
+    return next((environment[name] for name in CA_BUNDLES if environment.get(name)), None)
 
 
 def parse(cls: type, name: str, text: str, *, called: str | None = None) -> Any:

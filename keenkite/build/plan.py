@@ -1,36 +1,32 @@
-"""What a build has to do, scene by scene, before any pixel is read.
-
-A scene is the unit of work and of record. Its record says which squares of ground were cut and
-what became of them, so a second region over the same ground reads only what is new and gives the
-rest its label; and of two scenes of one pass that show the same ground one cuts it.
-"""
+"""What a build has to do, unit by unit, before any pixel is read."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
-import zlib
+import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keenkite.area import Area
+from keenkite.build.history import Cells, Done, Fate, History
 from keenkite.build.request import BuildRequest
+from keenkite.build.squares import edge_squares, is_too_small, lattice_squares, size_of, union_of
+from keenkite.build.units import same_pass, units
 from keenkite.catalog import Catalog, least_cloudy_cover
+from keenkite.catalog.selection import clearness
 from keenkite.cloud import percent
 from keenkite.errors import CatalogError, InputError
 from keenkite.index import TileIndex
 from keenkite.scene import Scene, Window
 from keenkite.sensors import Sensor
-from keenkite.tiling import Lattice
+from keenkite.tiling import hull, window_of
 
-Cell: TypeAlias = tuple[float, int, int]
-"""(span, column, row) in the zone of a scene."""
+logger = logging.getLogger(__name__)
 
 POINT_BYTES = 1200
 """Of a tile in an index besides its vector: payload, payload indexes, graph."""
@@ -40,25 +36,30 @@ PIXEL_BYTES = 1.8
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What one collection needs of a scene."""
+    """What one collection needs of a unit."""
 
     number: int
     """Of the collection among those that are built into."""
-    cells: frozenset[Cell]
-    """To be cut: no record has them, and no other scene of this build."""
-    known: Mapping[str, frozenset[Cell]]
+    cells: Cells
+    """To be cut: no record has them, and no other unit of this build."""
+    known: Mapping[str, Cells]
     """Scene id -> squares that an earlier build cut from it, which only get the label."""
+    fate: Fate
+    """What became of the known ones."""
+    older: tuple[Done, ...]
+    """Records of the unit before its products were processed again, or became more."""
     key: str
-    """Names this work in the collection's records: the scene, its squares and the region."""
+    """Names this work in the collection's records: the unit, its squares and the region."""
     done: bool
     """A record says that it is complete."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What a build has to do for one scene, in all collections."""
+    """What a build has to do for one unit, in all collections."""
 
     scene: Scene
+    """The unit: a scene, or several products of a pass as one."""
     parts: tuple[Part, ...]
 
     @property
@@ -76,26 +77,17 @@ class Work:
         """Tiles to cut and encode, in all collections."""
         return sum(len(part.cells) for part in self.todo)
 
-    def cells(self) -> dict[float, NDArray[np.int64]]:
-        """Span -> (n, 2) (column, row) of what any collection needs; spans without any left out."""
-        wanted: set[Cell] = set().union(*(part.cells for part in self.todo))
-        found: dict[float, list[tuple[int, int]]] = {}
-        for span, column, row in sorted(wanted):
-            found.setdefault(span, []).append((column, row))
-        return {span: np.array(cells, np.int64) for span, cells in found.items()}
+    def corners(self) -> dict[float, NDArray[np.float64]]:
+        """Span -> (n, 2) upper left corners, metres, of what any collection needs."""
+        wanted = frozenset[Any]().union(*(part.cells for part in self.todo))
+        found: dict[float, list[tuple[float, float]]] = {}
+        for span, west, north in sorted(wanted):
+            found.setdefault(span, []).append((west, north))
+        return {span: np.array(cells, np.float64) for span, cells in found.items()}
 
     def window(self) -> Window | None:
         """The pixels that these need; None where nothing has to be read."""
-        windows = [Lattice(span).window(cells, self.scene) for span, cells in self.cells().items()]
-        if not windows:
-            return None
-        row, col = min(w.row for w in windows), min(w.col for w in windows)
-        return Window(
-            row=row,
-            col=col,
-            rows=max(w.row + w.rows for w in windows) - row,
-            cols=max(w.col + w.cols for w in windows) - col,
-        )
+        return hull(window_of(self.scene, at, span) for span, at in self.corners().items())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,15 +95,24 @@ class Plan:
     """What a build would do; nothing has been read but the catalog."""
 
     works: tuple[Work, ...]
-    spans: tuple[float, ...]
-    """Widths of the tiles, metres."""
+    spare: tuple[Scene, ...]
+    """Units that are built only for ground that the works leave uncovered, in this order."""
+    spans: tuple[tuple[float, ...], ...]
+    """Widths of the tiles, metres, for each collection."""
     dims: tuple[int, ...]
     """Length of a vector, for each collection."""
+    small: tuple[Scene, ...] = ()
+    """Units that are smaller than a tile, and left out."""
 
     @property
     def todo(self) -> list[Work]:
         """What no earlier build has done."""
         return [work for work in self.works if not work.done]
+
+    @property
+    def scenes_done(self) -> list[str]:
+        """Ids of the scenes that are complete."""
+        return [scene for work in self.works if work.done for scene in work.scene.scene_ids]
 
     @property
     def tiles(self) -> int:
@@ -132,14 +133,14 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
-        todo = [work.scene.id for work in self.todo]
         return {
-            "scenes": todo,
+            "scenes": [scene for work in self.todo for scene in work.scene.scene_ids],
             "tiles": self.tiles,
-            "done": len(self.works) - len(todo),
-            "spans": list(self.spans),
+            "done": len(self.scenes_done),
+            "spans": sorted(set[float]().union(*self.spans)),
             "models": len(self.dims),
             "disk_bytes": self.disk_bytes,
+            "too_small": {unit.id: size_of(unit) for unit in self.small},
         }
 
 
@@ -161,27 +162,30 @@ def plan_build(
 
     Raises:
         InputError: the spans are not those of the sensor's lattice.
-        CatalogError: the catalog cannot be searched, or has no such scene.
+        CatalogError: the catalog cannot be searched, or has no scene for this.
     """
     scenes = catalog.search(request.area, request.start, request.end, max_cloud=request.max_cloud)
-    if request.choose == "least-cloudy":
-        scenes = least_cloudy_cover(scenes, request.area)
     if not scenes:
         raise CatalogError(
             f"no scene of this area from {request.start} to {request.end} with at most "
             f"{percent(float(request.max_cloud))} cloud: check the area (longitude comes first), "
             f"or ask for more dates or more cloud"
         )
-    spans = [spans_of(request, index, scenes[0].sensor) for index in indexes]
-    histories = [History.of(index) for index in indexes]
-    works = tuple(_divide(scenes, request, spans, histories))
+    every = units(scenes)
+    spans = [spans_of(request, index, every[0].sensor) for index in indexes]
+    small = _too_small(every, spans)
+    chosen = [unit for unit in every if unit not in small]
+    spare: list[Scene] = []
+    if request.choose == "least-cloudy":
+        by_cloud = sorted(chosen, key=clearness)
+        chosen = least_cloudy_cover(chosen, request.area) or by_cloud[:1]
+        spare = [unit for unit in by_cloud if unit not in chosen]
+    planner = Planner(request=request, spans=spans, histories=[History.of(i) for i in indexes])
+    works = tuple(planner.works(chosen))
     if not works:
-        raise CatalogError(
-            f"none of {len(scenes)} scenes shows a whole tile of this area: tiles are "
-            f"{max(map(max, spans)):g} m wide, so choose a larger area or scenes that cover it"
-        )
+        raise CatalogError(_nothing_fits(every, small, spans))
     dims = tuple(dim if index is None else index.dim for index in indexes)
-    return Plan(works=works, spans=tuple(sorted(set().union(*spans))), dims=dims)
+    return Plan(works=works, spare=tuple(spare), spans=tuple(spans), dims=dims, small=small)
 
 
 def spans_of(request: BuildRequest, index: TileIndex | None, sensor: Sensor) -> tuple[float, ...]:
@@ -190,165 +194,130 @@ def spans_of(request: BuildRequest, index: TileIndex | None, sensor: Sensor) -> 
     Raises:
         InputError: one is not the sensor's own, or a half or a double of it.
     """
-    spans = request.spans or (index.spans if index is not None else ()) or (sensor.span,)
+    own = index.spans if index is not None and index.sensor.name == sensor.name else ()
+    if not request.spans and not all(_fits(span, sensor) for span in own):
+        own = ()  # of imagery of the same kind at another resolution
+    spans = request.spans or own or (sensor.span,)
     for span in spans:
-        steps = np.log2(span / sensor.span) if span > 0 else np.nan
-        if not steps == round(steps) if np.isfinite(steps) else True:
+        if not _fits(span, sensor):
             raise InputError(
                 f"a span of {span:g} m does not fit the lattice of {sensor.title}: take "
                 f"{sensor.span:g} m, halves ({sensor.span / 2:g}) or doubles ({2 * sensor.span:g})"
             )
-    return tuple(spans)
+    return tuple(float(span) for span in spans)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Done:
-    """What a record says of a scene."""
-
-    scene: str
-    moment: datetime
-    platform: str
-    epsg: int
-    settled: frozenset[Cell]
-    """Squares that were kept, or dropped for cloud: another scene of the pass shows the same."""
-    empty: frozenset[Cell]
-    """Squares dropped for nodata: another scene of the pass may show them."""
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {
-            "scene": self.scene,
-            "datetime": self.moment.isoformat(),
-            "platform": self.platform,
-            "epsg": self.epsg,
-            "settled": packed(self.settled),
-            "empty": packed(self.empty),
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Done:
-        """The inverse of `to_json`."""
-        return cls(
-            scene=value["scene"],
-            moment=datetime.fromisoformat(value["datetime"]),
-            platform=value["platform"],
-            epsg=value["epsg"],
-            settled=unpacked(value["settled"]),
-            empty=unpacked(value["empty"]),
-        )
+def _fits(span: float, sensor: Sensor) -> bool:
+    """Whether tiles of this width lie on the sensor's lattice: its own, by a power of two."""
+    if not 0 < span < math.inf:
+        return False
+    steps = math.log2(span / sensor.span)
+    return abs(steps - round(steps)) < 1e-9
 
 
 @dataclass(kw_only=True)
-class History:
-    """What earlier builds of a collection did, and what this one has given out."""
+class Planner:
+    """Gives units their tiles, each square of a pass to one of them."""
 
-    keys: frozenset[str] = frozenset()
-    """Of complete works."""
-    done: list[Done] = field(default_factory=list)
+    request: BuildRequest
+    spans: Sequence[tuple[float, ...]]
+    """For each collection."""
+    histories: Sequence[History]
+    """Of each collection."""
+    given: list[tuple[Scene, int, Cells]] = field(default_factory=list)
+    """What was given out: unit, number of the collection, squares."""
 
-    @classmethod
-    def of(cls, index: TileIndex | None) -> History:
-        """From the records of a collection."""
-        records = {} if index is None else index.complete()
-        done = [Done.from_json(info) for info in records.values()]
-        return cls(keys=frozenset(records), done=done)
+    def works(self, chosen: Sequence[Scene]) -> Iterator[Work]:
+        """Where units of one pass overlap, the first by time has the squares.
 
-    def known(self, scene: Scene, cells: frozenset[Cell]) -> dict[str, frozenset[Cell]]:
-        """Scene id -> which squares were cut already from it: this scene, or others of its pass."""
-        reach = timedelta(minutes=scene.sensor.pass_minutes)
-        left, found = set(cells), dict[str, set[Cell]]()
-        for each in self.done:
-            same_pass = (each.platform, each.epsg) == (scene.platform, scene.epsg)
-            if not same_pass or abs(each.moment - scene.datetime) > reach:
-                continue
-            own = (each.scene, each.moment) == (scene.id, scene.datetime)
-            here = left & (each.settled | each.empty if own else each.settled)
-            if here:
-                found.setdefault(each.scene, set()).update(here)
-                left -= here
-        return {name: frozenset(some) for name, some in found.items()}
+        Neighbouring scenes of a pass show the same pixels on 17-20 % of their ground, so this
+        saves reading and encoding them twice.
+        """
+        ordered = sorted(chosen, key=lambda unit: (unit.datetime, unit.id))
+        mine = [self._lattice(unit) for unit in ordered]
+        for place, unit in enumerate(ordered):
+            parts = []
+            for number, spans in enumerate(self.spans):
+                near = [
+                    cells[number]
+                    for other, cells in zip(ordered, mine, strict=True)
+                    if same_pass(other, unit)
+                ]
+                edge = self._edge(unit, spans, frozenset[Any]().union(*near))
+                cells = mine[place][number] | edge
+                mine[place][number] = cells
+                if cells:
+                    parts.append(self.part(unit, number, cells))
+            if parts:
+                yield Work(scene=unit, parts=tuple(parts))
+
+    def _lattice(self, unit: Scene) -> list[Cells]:
+        """Squares on the lattice, for each collection, that no unit of the pass has yet."""
+        every = {
+            span: lattice_squares(unit, self.request.area, span)
+            for span in set[float]().union(*self.spans)
+        }
+        found = []
+        for number, spans in enumerate(self.spans):
+            taken = [
+                cells
+                for other, collection, cells in self.given
+                if collection == number and same_pass(other, unit)
+            ]
+            cells = frozenset[Any]().union(*(every[span] for span in spans))
+            found.append(cells.difference(*taken))
+            self.given.append((unit, number, found[-1]))
+        return found
+
+    def _edge(self, unit: Scene, spans: tuple[float, ...], near: Cells) -> Cells:
+        """Squares flush with the edges of a crop, beside those that its pass has near it."""
+        found = frozenset[Any]()
+        for span in spans:
+            covered = union_of(frozenset(cell for cell in near if cell[0] == span))
+            found |= edge_squares(unit, self.request.area, span, covered)
+        return found
+
+    def part(self, unit: Scene, number: int, cells: Cells) -> Part:
+        """What a collection needs of some squares of a unit."""
+        history, region = self.histories[number], self.request.region
+        facts = [unit.version, unit.datetime.isoformat(), region, sorted(cells)]
+        fingerprint = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+        key = f"{unit.id}/{fingerprint}"
+        known, fate = history.known(unit, cells)
+        return Part(
+            number=number,
+            cells=cells.difference(*known.values()),
+            known=known,
+            fate=fate,
+            older=tuple(history.older(unit)),
+            key=key,
+            done=key in history.keys,
+        )
 
 
-def _divide(
-    scenes: Sequence[Scene],
-    request: BuildRequest,
-    spans: Sequence[tuple[float, ...]],
-    histories: Sequence[History],
-) -> Iterator[Work]:
-    """Give each scene its tiles; where scenes of one pass overlap, the first by time has them.
-
-    Neighbouring scenes of a pass show the same pixels on 17-20 % of their ground, so this saves
-    reading and encoding them twice.
-    """
-    given: list[dict[str, set[Cell]]] = [{} for _ in histories]
-    for scene in sorted(scenes, key=lambda scene: (scene.datetime, scene.id)):
-        shown = {span: _shown(scene, request.area, span) for span in set().union(*spans)}
-        parts = []
-        for number, history in enumerate(histories):
-            cells = frozenset().union(*(shown[span] for span in spans[number]))
-            others = given[number].setdefault(_pass_of(scene, scenes), set())
-            mine = cells - others
-            others |= mine
-            if mine:
-                parts.append(_part(number, scene, mine, history, request.region))
-        if parts:
-            yield Work(scene=scene, parts=tuple(parts))
+def _too_small(every: Sequence[Scene], spans: Sequence[tuple[float, ...]]) -> tuple[Scene, ...]:
+    """Units that no tile of any span fits on."""
+    least = min(map(min, spans))
+    small = tuple(unit for unit in every if is_too_small(unit, least))
+    for unit in small:
+        logger.warning(
+            "scene %s is %s: too small for a tile of %g m, so it is left out",
+            unit.id, size_of(unit), least,
+        )  # fmt: skip
+    return small
 
 
-def _part(number: int, scene: Scene, cells: frozenset[Cell], history: History, region: str) -> Part:
-    facts = [scene.collection, scene.datetime.isoformat(), region, sorted(cells)]
-    fingerprint = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
-    key = f"{scene.id}/{fingerprint}"
-    known = history.known(scene, cells)
-    return Part(
-        number=number,
-        cells=cells.difference(*known.values()),
-        known=known,
-        key=key,
-        done=key in history.keys,
+def _nothing_fits(
+    every: Sequence[Scene], small: Sequence[Scene], spans: Sequence[tuple[float, ...]]
+) -> str:
+    least = min(map(min, spans))
+    if small:
+        named = ", ".join(f"{unit.id} ({size_of(unit)})" for unit in small[:5])
+        return (
+            f"{len(small)} of {len(every)} scenes are smaller than a tile of {least:g} m: {named}. "
+            f"Use larger scenes, or narrower tiles ({least / 2:g} m)"
+        )
+    return (
+        f"none of {len(every)} scenes shows a whole tile of this area: tiles are {least:g} m "
+        f"wide, so choose a larger area or scenes that cover it"
     )
-
-
-def _shown(scene: Scene, area: Area, span: float) -> frozenset[Cell]:
-    """The tiles of an area that a scene shows."""
-    # A tile whose middle holds no data at all would be dropped after it was read.
-    wanted = area.in_utm(scene.epsg).intersection(scene.ground)
-    cells = Lattice(span).cells(scene.epsg, scene.footprint, wanted)
-    return frozenset((span, column, row) for column, row in cells.tolist())
-
-
-def _pass_of(scene: Scene, scenes: Sequence[Scene]) -> str:
-    """Names the pass of a scene in its zone: one platform within some minutes of the first."""
-    reach = timedelta(minutes=scene.sensor.pass_minutes)
-    first = min(
-        other.datetime
-        for other in scenes
-        if (other.platform, other.epsg) == (scene.platform, scene.epsg)
-        and abs(other.datetime - scene.datetime) <= reach
-    )
-    return f"{scene.platform} {scene.epsg} {first.isoformat()}"
-
-
-def packed(cells: frozenset[Cell]) -> dict[str, str]:
-    """Span -> columns and rows as a short text."""
-    found: dict[str, list[tuple[int, int]]] = {}
-    for span, column, row in sorted(cells, key=lambda cell: (cell[0], cell[2], cell[1])):
-        found.setdefault(repr(span), []).append((column, row))
-    return {
-        # Differences, since on a lattice they repeat.
-        span: base64.b64encode(
-            zlib.compress(np.diff(np.array(some, "<i8"), axis=0, prepend=0).tobytes())
-        ).decode()
-        for span, some in found.items()
-    }
-
-
-def unpacked(texts: Mapping[str, str]) -> frozenset[Cell]:
-    """The inverse of `packed`."""
-    found: set[Cell] = set()
-    for span, text in texts.items():
-        steps = np.frombuffer(zlib.decompress(base64.b64decode(text)), "<i8").reshape(-1, 2)
-        width = float(span)
-        number = int(width) if width.is_integer() else width
-        found.update((number, column, row) for column, row in steps.cumsum(axis=0).tolist())
-    return frozenset(found)

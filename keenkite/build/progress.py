@@ -1,11 +1,16 @@
 """How far a build is, and what it did."""
 
+from __future__ import annotations
+
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keenkite.build.coverage import Uncovered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +57,16 @@ class Report:
     """Stage ("catalog", "read", "encode", "index", "optimise") -> seconds."""
     labelled: int = 0
     """Tiles of earlier builds, on the same ground, that got the region's name too."""
+    uncovered: Uncovered | None = None
+    """What of the asked ground no tile shows, and why."""
     bytes_kept: int = 0
     """Size of the pixels kept on this machine for the scenes of this run."""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
-        return asdict(self)
+        uncovered = None if self.uncovered is None else self.uncovered.to_json()
+        rest = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {**rest, "dropped": dict(self.dropped), "uncovered": uncovered}
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -79,6 +88,11 @@ class Meter:
         self._begin = time.perf_counter()
         self._tiles, self._scenes, self._callback = tiles, scenes, callback
         self._tiles_done = self._scenes_done = 0
+
+    def more(self, tiles: int, scenes: int) -> None:
+        """There is more to do than was thought."""
+        self._tiles += tiles
+        self._scenes += scenes
 
     def scene_at(self, scene: str, tiles_of_scene: int) -> None:
         """Tell where the present scene is."""

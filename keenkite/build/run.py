@@ -12,15 +12,19 @@ from collections.abc import Callable, Sequence
 from datetime import date
 
 from keenkite.area import Area
-from keenkite.build.plan import plan_build, spans_of
+from keenkite.build.coverage import WARN_PERCENT, Shown, uncovered
+from keenkite.build.follow import again, further_scene, second_looks
+from keenkite.build.history import Cells, Fate, History
+from keenkite.build.plan import Plan, Planner, Work, plan_build
 from keenkite.build.progress import Meter, Progress, Report
 from keenkite.build.request import MAX_CLOUD, BuildRequest, Choice
-from keenkite.build.scene import Target, build_scene
+from keenkite.build.scene import Building, Target, build_scene
 from keenkite.catalog import Catalog
 from keenkite.encoder import Encoder
 from keenkite.errors import InputError, SceneError
 from keenkite.index import TileIndex
 from keenkite.pixels import PixelArchive
+from keenkite.scene import Scene
 
 logger = logging.getLogger(__name__)
 
@@ -95,25 +99,62 @@ def build(
     indexes = [target.index for target in targets]
     with report.timed("catalog"):
         plan = plan_build(request, catalog=catalog, indexes=indexes)
-    for index in indexes:
-        index.add_spans(spans_of(request, index, plan.works[0].scene.sensor))
-    pixels = pixels or PixelArchive.beside(indexes[0].folder)
-    report.skipped = [work.scene.id for work in plan.works if work.done]
-    meter = Meter(plan.tiles, len(plan.todo), progress)
-    for work in plan.todo:
-        try:
-            build_scene(
-                work, targets, region=request.region, pixels=pixels, report=report, meter=meter
-            )
-            report.scenes.append(work.scene.id)
-        except SceneError as error:
-            logger.warning("scene left out: %s", error)
-            report.failed[work.scene.id] = str(error)
-        meter.scene_done(work.scene.id, work.tiles)
+    sensor = plan.works[0].scene.sensor
+    for index, spans in zip(indexes, plan.spans, strict=True):
+        index.prepare(sensor, spans)
+    report.skipped = plan.scenes_done
+    building = Building(
+        targets=targets,
+        region=request.region,
+        pixels=pixels or PixelArchive.beside(indexes[0].folder),
+        report=report,
+        meter=Meter(plan.tiles, len(plan.todo), progress),
+    )
+    shown = [_do(work, building) for work in plan.works]
+    shown += _follow(request, plan, building, shown)
+    shown += [Shown(unit=unit, fate=Fate(), too_small=True) for unit in plan.small]
+    report.uncovered = uncovered(request.area, shown)
+    if report.uncovered.percent > WARN_PERCENT:
+        logger.warning("%s", report.uncovered)
     with report.timed("optimise"):
         for index in indexes:
             index.maintain()
     return report
+
+
+def _do(work: Work, building: Building) -> Shown:
+    """One unit, unless it is done; what became of its squares in the first collection."""
+    unit, report = work.scene, building.report
+    fates = {part.number: part.fate for part in work.parts}
+    if not work.done:
+        try:
+            fates |= build_scene(work, building)
+            report.scenes += [scene for scene in unit.scene_ids if scene not in report.scenes]
+        except SceneError as error:
+            logger.warning("scene left out: %s", error)
+            report.failed[unit.id] = str(error)
+        building.meter.scene_done(unit.id, work.tiles)
+    return Shown(unit=unit, fate=fates.get(0, Fate()))
+
+
+def _follow(
+    request: BuildRequest, plan: Plan, building: Building, shown: Sequence[Shown]
+) -> list[Shown]:
+    """What is tried for ground that the plan left uncovered."""
+    histories = [History.of(target.index) for target in building.targets]
+    planner = Planner(request=request, spans=plan.spans, histories=histories)
+    more: list[Shown] = []
+
+    def also(unit: Scene, cells: Cells) -> None:
+        work = again(planner, unit, cells)
+        building.meter.more(0 if work.done else work.tiles, 0 if work.done else 1)
+        more.append(_do(work, building))
+
+    for unit, cells in second_looks(plan, planner, shown):
+        also(unit, cells)
+    while (found := further_scene(plan, planner, [*shown, *more])) is not None:
+        also(*found)
+    return more
 
 
 def _check(targets: Sequence[Target]) -> None:

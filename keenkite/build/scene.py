@@ -1,4 +1,4 @@
-"""One scene of a build: strips -> tiles -> vectors -> collections, then the record of it."""
+"""One unit of a build: strips -> tiles -> vectors -> collections, then the record of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from datetime import timedelta
 
 import numpy as np
 
-from keenkite.build.plan import Cell, Done, Part, Work
+from keenkite.build.history import Cell, Cells, Done, Fate
+from keenkite.build.plan import Part, Work
 from keenkite.build.progress import Meter, Report
 from keenkite.encoder import Encoder, bands_of
 from keenkite.errors import SceneError
@@ -18,7 +19,8 @@ from keenkite.index import Filters, TileIndex
 from keenkite.pixels import PixelArchive
 from keenkite.reader import read_strips
 from keenkite.scene import Scene, Strip, Window
-from keenkite.tiling import Lattice, Tile, TileCutter
+from keenkite.sensors import COLOURS, Sensor
+from keenkite.tiling import Tile, TileCutter
 from keenkite.tiling.cutter import Cut
 
 FREE_BYTES = 500_000_000
@@ -35,103 +37,105 @@ class Target:
 
 @dataclass(kw_only=True)
 class _Count:
-    """What became of a scene's tiles in one collection."""
+    """What becomes of a unit's tiles in one collection."""
 
-    kept: int = 0
+    kept: set[Cell] = field(default_factory=set)
     lost: dict[str, set[Cell]] = field(default_factory=dict)
 
+    def fate(self) -> Fate:
+        return Fate(
+            kept=frozenset(self.kept),
+            cloud=frozenset(self.lost.get("cloud", ())),
+            nodata=frozenset(self.lost.get("nodata", ())),
+        )
 
-def build_scene(
-    work: Work,
-    targets: Sequence[Target],
-    *,
-    region: str,
-    pixels: PixelArchive | None,
-    report: Report,
-    meter: Meter,
-) -> None:
-    """Do all of one scene, in every collection that has not got it.
+
+@dataclass(frozen=True, kw_only=True)
+class Building:
+    """What all units of a build share."""
+
+    targets: Sequence[Target]
+    region: str
+    pixels: PixelArchive | None
+    report: Report
+    meter: Meter
+
+
+def build_scene(work: Work, building: Building) -> dict[int, Fate]:
+    """Do all of one unit, in every collection that has not got it.
+
+    Returns:
+        Number of the collection -> what became of its squares, the known ones too.
 
     Raises:
         SceneError: its pixels cannot be read; tiles written so far stay and are written again.
         TileIndexError, StorageError: an index or the archive cannot be written.
     """
-    scene = work.scene
+    unit, report = work.scene, building.report
     for part in work.todo:
-        if (folder := targets[part.number].index.folder) is not None:
-            require_room(folder, FREE_BYTES, f"scene {scene.id}")
+        if (folder := building.targets[part.number].index.folder) is not None:
+            require_room(folder, FREE_BYTES, f"scene {unit.id}")
     counts = {part.number: _Count() for part in work.todo}
     window = work.window()
     if window is not None:
-        _read(work, window, targets, counts, region=region, pixels=pixels, report=report,
-              meter=meter)  # fmt: skip
+        _read(work, window, building, counts)
+    fates = {}
     for part in work.todo:
-        index, count = targets[part.number].index, counts[part.number]
-        report.labelled += _label(index, scene, part, region)
-        dropped = {why: len(cells) for why, cells in count.lost.items() if cells}
-        report.kept += count.kept
-        report.dropped.update(dropped)
-        empty = frozenset(count.lost.get("nodata", ()))
+        index, cut = building.targets[part.number].index, counts[part.number].fate()
+        report.labelled += _label(index, unit, part, building.region)
+        _retire(index, unit, part, cut.kept)
+        dropped = {why: len(getattr(cut, why)) for why in ("nodata", "cloud")}
+        report.dropped.update({why: number for why, number in dropped.items() if number})
+        report.kept += len(cut.kept)
+        fates[part.number] = cut | part.fate
         done = Done(
-            scene=scene.id,
-            moment=scene.datetime,
-            platform=scene.platform,
-            epsg=scene.epsg,
-            settled=part.cells.union(*part.known.values()) - empty,
-            empty=empty,
+            scenes=unit.scene_ids,
+            version=unit.version,
+            moment=unit.datetime,
+            platform=unit.platform,
+            epsg=unit.epsg,
+            fate=fates[part.number],
         )
-        facts = {"region": region, "kept": count.kept, "dropped": dropped}
+        facts = {"region": building.region, "kept": len(cut.kept), "dropped": dropped}
         index.mark_complete(part.key, done.to_json() | facts)
-    if pixels is not None and window is not None:
-        report.bytes_kept += pixels.size(scene, window)
+    if building.pixels is not None and window is not None:
+        report.bytes_kept += building.pixels.size(unit, window)
+    return fates
 
 
-def _read(
-    work: Work,
-    window: Window,
-    targets: Sequence[Target],
-    counts: dict[int, _Count],
-    *,
-    region: str,
-    pixels: PixelArchive | None,
-    report: Report,
-    meter: Meter,
-) -> None:
+def _read(work: Work, window: Window, building: Building, counts: dict[int, _Count]) -> None:
     """Read a window once and give its tiles to every collection that needs them."""
-    scene = work.scene
-    bands = _bands([targets[part.number] for part in work.todo])
+    unit, report = work.scene, building.report
+    targets = [building.targets[part.number] for part in work.todo]
+    bands = _bands(unit.sensor, targets)
     cutters = [
-        TileCutter(scene, cells, Lattice(span), regions=(region,))
-        for span, cells in work.cells().items()
+        TileCutter(unit, corners, span, regions=(building.region,))
+        for span, corners in work.corners().items()
     ]
-    with _kept_pixels(pixels, scene, window, bands) as keep:
-        for strip in _timed(read_strips(scene, window, bands=bands), report):
+    with _kept_pixels(building.pixels, unit, window, bands) as keep:
+        for strip in _timed(read_strips(unit, window, bands=bands), report):
             keep(strip)
             for cutter in cutters:
                 for cut in cutter.cut(strip):
-                    _write(cut, work, targets, counts, bands, report)
-                    meter.scene_at(scene.id, _tiles_done(work, cutters, counts))
+                    _write(cut, work, building, counts, bands)
+                    building.meter.scene_at(unit.id, _tiles_done(work, cutters, counts))
         if left := sum(cutter.left for cutter in cutters):
-            raise SceneError(f"scene {scene.id}: its pixels end {left} tiles too early")
+            raise SceneError(f"scene {unit.id}: its pixels end {left} tiles too early")
     for part in work.todo:
         for cutter in cutters:
-            for why, cells in cutter.lost.items():
-                lost = {(cutter.span, *cell) for cell in cells} & part.cells
+            for why, corners in cutter.lost.items():
+                lost = {(cutter.span, *corner) for corner in corners} & part.cells
                 counts[part.number].lost.setdefault(why, set()).update(lost)
 
 
 def _write(
-    cut: Cut,
-    work: Work,
-    targets: Sequence[Target],
-    counts: dict[int, _Count],
-    bands: Sequence[str],
-    report: Report,
+    cut: Cut, work: Work, building: Building, counts: dict[int, _Count], bands: Sequence[str]
 ) -> None:
     """Encode and write some tiles in each collection that needs them."""
+    cells = [cell_of(tile) for tile in cut.tiles]
     for part in work.todo:
-        target = targets[part.number]
-        wanted = [n for n, tile in enumerate(cut.tiles) if _cell(tile) in part.cells]
+        target = building.targets[part.number]
+        wanted = [n for n, cell in enumerate(cells) if cell in part.cells]
         if not wanted:
             continue
         own = bands_of(target.encoder)
@@ -141,50 +145,82 @@ def _write(
             shown = shown[..., [list(bands).index(name) for name in own]]
         if len(wanted) < len(cut.tiles):
             shown = shown[wanted]
-        with report.timed("encode"):
+        with building.report.timed("encode"):
             vectors = target.encoder.encode_images(np.ascontiguousarray(shown))
-        with report.timed("index"):
+        with building.report.timed("index"):
             target.index.upsert([cut.tiles[n] for n in wanted], vectors)
-        counts[part.number].kept += len(wanted)
+        counts[part.number].kept.update(cells[n] for n in wanted)
 
 
-def _label(index: TileIndex, scene: Scene, part: Part, region: str) -> int:
+def _label(index: TileIndex, unit: Scene, part: Part, region: str) -> int:
     """Give tiles of earlier builds the region's name; how many there are."""
     found = 0
     for scene_id, cells in part.known.items():
         tiles = [
             tile.id
             for tile in index.scroll(Filters(scenes=(scene_id,)))
-            if _cell(tile) in cells and _same_pass(tile, scene)
+            if cell_of(tile) in cells and _of_pass(tile, unit)
         ]
         index.label(tiles, region)
         found += len(tiles)
     return found
 
 
-def _same_pass(tile: Tile, scene: Scene) -> bool:
-    apart = abs(tile.datetime - scene.datetime)
-    return (tile.epsg, tile.platform) == (scene.epsg, scene.platform) and apart <= timedelta(
-        minutes=scene.sensor.pass_minutes
+def _retire(index: TileIndex, unit: Scene, part: Part, kept: Cells) -> None:
+    """Take away the tiles that this unit had on the same squares before it was processed again.
+
+    Those of the same time were replaced when they were written; here go those that are dropped
+    now, and those of another time, whose labels go to what took their place.
+    """
+    for old in part.older:
+        stale, heirs = [], dict[str, list[str]]()
+        for tile in index.scroll(Filters(scenes=(old.scenes[0],))):
+            cell = cell_of(tile)
+            if cell not in part.cells or not _of_pass(tile, unit):
+                continue
+            if tile.datetime == unit.datetime and cell in kept:
+                continue
+            stale.append(tile)
+            if cell in kept:
+                heir = Tile.at(
+                    epsg=tile.epsg, span=tile.span, west=tile.west, north=tile.north,
+                    datetime=unit.datetime, platform=tile.platform, collection=tile.collection,
+                    scene_ids=tile.scene_ids,
+                )  # fmt: skip
+                for region in tile.regions:
+                    heirs.setdefault(region, []).append(heir.id)
+        for region, tiles in heirs.items():
+            index.label(tiles, region)
+        index.retire(stale, [key for key, info in index.complete().items() if _is(info, old)])
+
+
+def _is(info: dict[str, object], old: Done) -> bool:
+    return (info["version"], info["datetime"]) == (old.version, old.moment.isoformat())
+
+
+def _of_pass(tile: Tile, unit: Scene) -> bool:
+    apart = abs(tile.datetime - unit.datetime)
+    return (tile.epsg, tile.platform) == (unit.epsg, unit.platform) and apart <= timedelta(
+        minutes=unit.sensor.pass_minutes
     )
 
 
-def _cell(tile: Tile) -> Cell | None:
-    if tile.column is None or tile.row is None:
-        return None
-    return tile.span, tile.column, tile.row
+def cell_of(tile: Tile) -> Cell:
+    """The square of ground of a tile."""
+    return float(tile.span), float(tile.west), float(tile.north)
 
 
-def _bands(targets: Sequence[Target]) -> tuple[str, ...]:
-    """All bands that an encoder wants besides the colours of pictures."""
-    wanted = [bands_of(target.encoder) or () for target in targets]
-    return tuple(dict.fromkeys(name for bands in wanted for name in bands))
+def _bands(sensor: Sensor, targets: Sequence[Target]) -> tuple[str, ...]:
+    """All bands that an encoder wants, and then the colours too; none where RGB is enough."""
+    wanted = [name for target in targets for name in bands_of(target.encoder) or ()]
+    colours = [band.name for band in sensor.bands if band.key in COLOURS]
+    return tuple(dict.fromkeys([*wanted, *colours])) if wanted else ()
 
 
 def _tiles_done(work: Work, cutters: Sequence[TileCutter], counts: dict[int, _Count]) -> int:
-    """Tiles of the scene that are behind us, in all collections."""
+    """Tiles of the unit that are behind us, in all collections."""
     dropped = sum(sum(cutter.dropped.values()) for cutter in cutters) * len(work.todo)
-    return min(sum(count.kept for count in counts.values()) + dropped, work.tiles)
+    return min(sum(len(count.kept) for count in counts.values()) + dropped, work.tiles)
 
 
 def _timed(strips: Iterator[Strip], report: Report) -> Iterator[Strip]:
@@ -199,11 +235,11 @@ def _timed(strips: Iterator[Strip], report: Report) -> Iterator[Strip]:
 
 @contextmanager
 def _kept_pixels(
-    pixels: PixelArchive | None, scene: Scene, window: Window, bands: Sequence[str]
+    pixels: PixelArchive | None, unit: Scene, window: Window, bands: Sequence[str]
 ) -> Iterator[Callable[[Strip], None]]:
     """Where strips are kept, or nowhere."""
-    if pixels is None or pixels.has(scene, window, bands):
+    if pixels is None or pixels.has(unit, window, bands):
         yield lambda _: None
     else:
-        with pixels.writer(scene, window, bands=bands) as writer:
+        with pixels.writer(unit, window, bands=bands) as writer:
             yield writer.write

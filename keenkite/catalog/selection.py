@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 
 import numpy as np
@@ -12,7 +12,7 @@ import shapely
 
 from keenkite import utm
 from keenkite.area import Area
-from keenkite.catalog.stac_items import ItemError, RawItem, generation_time, scene_from_item
+from keenkite.catalog.stac_items import ItemError, RawItem, scene_from_item
 from keenkite.cloud import cloud_fraction
 from keenkite.errors import CatalogError
 from keenkite.scene import Scene
@@ -49,9 +49,10 @@ def select_scenes(
 ) -> list[Scene]:
     """The scenes among some items that show an area on some days, each acquisition once.
 
-    Items that cannot be used are left out with a warning. Of several items of one grid tile, day
-    and platform the one of the earliest of `collections` is taken, and among those the one that
-    was processed last.
+    Items that cannot be used are left out with a warning. Of several items of one grid tile and
+    pass those of the earliest of `collections` are the better, and among those what was processed
+    last. One is left out where better ones are known to show all its ground: the halves of a split
+    datastrip both count.
 
     Args:
         found: Items; may repeat.
@@ -67,14 +68,14 @@ def select_scenes(
     Raises:
         CatalogError: there are items and none of them can be used.
     """
-    best: dict[tuple[str, date, str], tuple[tuple[int, datetime], Scene]] = {}
+    good: dict[tuple[str, str, int], list[Scene]] = {}
     problems: dict[str, list[str]] = {}
     wanted = cache(area.in_utm)
     usable = 0
     most = 1.0 if max_cloud is None else cloud_fraction(max_cloud)
     for one in found:
         try:
-            scene, processed = scene_from_item(one), generation_time(one.item)
+            scene = scene_from_item(one)
         except ItemError as error:
             problems.setdefault(str(error), []).append(str(one.item.get("id"))[:100])
             continue
@@ -83,10 +84,7 @@ def select_scenes(
             continue
         if not scene.ground.intersects(wanted(scene.epsg)):
             continue
-        key = (scene.grid_code, scene.date, scene.platform)
-        merit = (_merit(scene.collection, collections), processed)
-        if key not in best or merit > best[key][0]:
-            best[key] = (merit, scene)
+        good.setdefault((scene.grid_code, scene.platform, scene.epsg), []).append(scene)
     for why, ids in problems.items():
         more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
         logger.warning("STAC items left out, %s%s: %s", ", ".join(map(repr, ids[:5])), more, why)
@@ -97,7 +95,8 @@ def select_scenes(
             f"{ids[0]!r}: {why}. Sentinel-2 L2A items with red, green, blue and scl assets are "
             f"needed"
         )
-    return sorted((scene for _, scene in best.values()), key=lambda s: (s.datetime, s.id))
+    kept = [scene for some in good.values() for scene in _needed(some, collections)]
+    return sorted(kept, key=lambda s: (s.datetime, s.id))
 
 
 def least_cloudy_cover(scenes: Sequence[Scene], area: Area) -> list[Scene]:
@@ -109,20 +108,23 @@ def least_cloudy_cover(scenes: Sequence[Scene], area: Area) -> list[Scene]:
     scene stands for the halves of two, but no cloudy scene for a clear one. What is left has no
     scene too many; the smallest such set is not looked for.
 
+    A scene whose outline is not confirmed covers nothing here, and is not among the answer: where
+    the others leave ground, it is tried after them, as long as some is left.
+
     Args:
         scenes: Of any dates and UTM zones.
         area: Only its ground counts.
 
     Returns:
-        The clearest first.
+        The clearest first; a scene whose cloud is not known comes last.
     """
-    view = _View(area)
-    scenes = sorted(scenes, key=lambda scene: (_cloud(scene), scene.datetime, scene.id))
-    left = [(scene, view.wanted(scene)) for scene in scenes]
+    view = View(area)
+    scenes = sorted(scenes, key=clearness)
+    left = [(scene, view.wanted(scene)) for scene in scenes if scene.confirmed]
     taken: list[Scene] = []
-    while left := [(scene, rest) for scene, rest in left if not _is_narrow(rest)]:
-        limit = _cloud(left[0][0]) + AS_CLEAR
-        eligible = [(scene, rest.area) for scene, rest in left if _cloud(scene) <= limit]
+    while left := [(scene, rest) for scene, rest in left if not is_narrow(rest)]:
+        limit = clearness(left[0][0])[0] + AS_CLEAR
+        eligible = [(scene, rest.area) for scene, rest in left if clearness(scene)[0] <= limit]
         most = max(ground for _, ground in eligible)
         # Seen from another zone, or drawn on another day, the same ground differs by 1 % or less.
         best = next(scene for scene, ground in eligible if ground >= 0.99 * most)
@@ -135,13 +137,36 @@ def least_cloudy_cover(scenes: Sequence[Scene], area: Area) -> list[Scene]:
     taken.sort(key=scenes.index)
     for scene in reversed(taken[:]):
         others = [other for other in taken if other is not scene]
-        as_clear = [other for other in others if _cloud(other) <= _cloud(scene) + AS_CLEAR]
-        if _is_narrow(view.without(view.wanted(scene), as_clear, scene.epsg)):
+        limit = clearness(scene)[0] + AS_CLEAR
+        as_clear = [other for other in others if clearness(other)[0] <= limit]
+        if is_narrow(view.without(view.wanted(scene), as_clear, scene.epsg)):
             taken = others
     return taken
 
 
-class _View:
+def clearness(scene: Scene) -> tuple[float, datetime, str]:
+    """What scenes are put in order by, the clearest first; one that does not say comes last."""
+    cloud = 1.0 + 2 * AS_CLEAR if scene.cloud is None else scene.cloud
+    return cloud, scene.datetime, scene.id
+
+
+def _needed(scenes: Sequence[Scene], collections: Sequence[str]) -> list[Scene]:
+    """Of the scenes of a grid tile and platform, those whose ground no better one of the same pass
+    is known to show."""
+    kept: list[Scene] = []
+    for scene in sorted(scenes, key=lambda scene: _merit(scene, collections), reverse=True):
+        reach = timedelta(minutes=scene.sensor.pass_minutes)
+        better = [
+            other.ground
+            for other in kept
+            if other.confirmed and abs(other.datetime - scene.datetime) <= reach
+        ]
+        if not better or not is_narrow(scene.ground.difference(shapely.union_all(better))):
+            kept.append(scene)
+    return kept
+
+
+class View:
     """An area, and what scenes show of it, as seen from one UTM zone or another."""
 
     def __init__(self, area: Area) -> None:
@@ -165,17 +190,14 @@ class _View:
         return ground.difference(shapely.union_all(shown))
 
 
-def _cloud(scene: Scene) -> float:
-    """Of a scene that does not say, more than any that does."""
-    return 1.0 + 2 * AS_CLEAR if scene.cloud is None else scene.cloud
+def _merit(scene: Scene, collections: Sequence[str]) -> tuple[int, float, str]:
+    """The earlier its collection comes, and then the later it was processed, the better."""
+    rank = list(collections).index(scene.collection) if scene.collection in collections else None
+    made = scene.processed.timestamp() if scene.processed is not None else float("-inf")
+    return -len(collections) if rank is None else -rank, made, scene.id
 
 
-def _merit(collection: str, collections: Sequence[str]) -> int:
-    """The earlier in the list, the higher."""
-    return -collections.index(collection) if collection in collections else -len(collections)
-
-
-def _is_narrow(ground: shapely.Geometry) -> bool:
+def is_narrow(ground: shapely.Geometry) -> bool:
     """Whether it is nowhere as wide as `NARROW`: shrunk by half of that, it vanishes."""
     return bool(ground.buffer(-NARROW / 2).is_empty)
 

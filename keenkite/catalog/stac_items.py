@@ -42,7 +42,6 @@ _FULL = 1.0
 _CONFIRMED = 2.0
 """Percent of a scene by which its geometry may differ from its nodata percentage. Real ones are
 drawn a little inside the data, by 0.2 % of a scene."""
-_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class ItemError(ValueError):
@@ -107,17 +106,30 @@ def scene_from_item(found: RawItem) -> Scene:
         grid_code=_grid_code(properties) or f"{west:.0f}E{north:.0f}N",
         cloud=None if cloud is None else min(max(cloud / 100, 0.0), 1.0),
         assets=_locations(bands, found.base),
+        processed=_processed(properties),
         baseline=baseline if isinstance(baseline, str) else None,
         boa_offset_applied=applied if isinstance(applied, bool) else None,
     )
-    nodata = _number(properties.get("s2:nodata_pixel_percentage"))
-    return replace(scene, outline=_outline(scene, item.get("geometry"), nodata or 0.0))
+    nodata = _nodata(properties)
+    outline = _outline(scene, item.get("geometry"), nodata or 0.0)
+    known = nodata is not None and (nodata < _FULL or outline is not None)
+    return replace(scene, outline=outline, confirmed=known)
 
 
-def generation_time(item: JSONObject) -> datetime:
-    """When the pixels were processed, UTC; of two versions of a scene the later is the better."""
-    properties = _object(item.get("properties"), "properties")
-    return _time(properties.get("s2:generation_time")) or _time(properties.get("created")) or _NEVER
+def _processed(properties: JSONObject) -> datetime | None:
+    """When the pixels were made, UTC; of two versions of a scene the later is the better."""
+    for field in ("s2:generation_time", "processing:datetime", "created"):
+        if (moment := _time(properties.get(field))) is not None:
+            return moment
+    return None
+
+
+def _nodata(properties: JSONObject) -> float | None:
+    """Percentage of its pixels that hold no data; None where it does not say."""
+    for field in ("s2:nodata_pixel_percentage", "sentinel2:nodata_pixel_percentage"):
+        if (share := _number(properties.get(field))) is not None:
+            return share
+    return None
 
 
 def _object(value: object, name: str) -> JSONObject:

@@ -12,6 +12,7 @@ Each class is searched for by its name, with the other classes' names as the bac
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -21,11 +22,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from keenkite.encoder import TILE, Encoder, Rgb
+from keenkite.encoder import Encoder, Rgb
 from keenkite.errors import InputError
-from keenkite.index.statistics import Moments
-from keenkite.retrieval.scoring import Scorer, Vectors, confidence, encode_concepts, judge
 from keenkite.evaluation.vector_table import VectorTable
+from keenkite.files import make_folder, write_whole
+from keenkite.index.statistics import statistics_of
+from keenkite.retrieval.concepts import Vectors, encode_concepts
+from keenkite.retrieval.scoring import Scorer, confidence
+from keenkite.tiling import TILE
 
 Fit = Literal["resize", "mosaic"]
 """How an image becomes 224 px: "resize" as CLIP does, shorter side to 224 by bicubic and the middle
@@ -66,8 +70,8 @@ class Evaluation:
     presence: float
     """The same of the first hit's confidence."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain types, for JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -106,6 +110,7 @@ def evaluate(
 
     Raises:
         InputError: the source has no labelled images, one cannot be read, or an encoder is missing.
+        StorageError: the cache cannot be written.
     """
     path = Path(source).expanduser()
     if path.suffix == ".npz":
@@ -219,9 +224,7 @@ def _measure(
 
 
 def _scorer(encoder: Encoder, vectors: Vectors, names: Sequence[str]) -> Scorer:
-    moments = Moments(vectors.shape[1])
-    moments.add(vectors)
-    return Scorer(encoder, moments.statistics(), names)
+    return Scorer(encoder, statistics_of(vectors), names)
 
 
 def _order(scorer: Scorer, name: str, vectors: Vectors) -> NDArray[np.float64]:
@@ -229,7 +232,7 @@ def _order(scorer: Scorer, name: str, vectors: Vectors) -> NDArray[np.float64]:
     wanted = scorer.wanted(name)
     order = np.argsort(-wanted.z(vectors), kind="stable")
     odds = np.empty(len(vectors))
-    odds[order], _ = judge(wanted, vectors[order])
+    odds[order] = wanted.judge(vectors[order])
     return odds
 
 
@@ -253,10 +256,10 @@ def _encode(
         else:
             parts.append(encoder.encode_images(np.stack([read_image(p, fit) for p in batch])))
             if kept is not None:
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                partial = kept.with_suffix(".partial.npy")
-                np.save(partial, parts[-1])
-                partial.replace(kept)
+                make_folder(kept.parent)
+                content = io.BytesIO()
+                np.save(content, parts[-1])
+                write_whole(kept, content.getvalue(), durable=False)
         if progress is not None:
             progress(start + len(batch), len(files))
     return np.concatenate(parts)

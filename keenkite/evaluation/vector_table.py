@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from keenkite.encoder import Encoder, Rgb
 from keenkite.errors import InputError
-from keenkite.retrieval.scoring import Vectors, encode_concepts
+from keenkite.retrieval.concepts import Vectors, encode_concepts
 
 
 class VectorTable:

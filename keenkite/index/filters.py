@@ -81,29 +81,55 @@ class Filters:
         """The same in plain conditions, all of which must hold; none when nothing is asked."""
         found: list[Condition] = []
         if self.tile_ids:
-            found.append(OneOf(key="tile_id", values=tuple(self.tile_ids)))
-        if self.scenes:
-            found.append(OneOf(key="scene_id", values=tuple(self.scenes)))
-        if self.regions:
-            found.append(OneOf(key="region", values=tuple(self.regions)))
+            found.append(TileIs(tile_ids=tuple(self.tile_ids)))
+        texts = {"scene_ids": self.scenes, "regions": self.regions, "cell": self.cells}
+        found += [OneOf(key=key, values=tuple(names)) for key, names in texts.items() if names]
+        if self.spans:
+            found.append(OneNumber(key="span", values=tuple(round(s, 3) for s in self.spans)))
         if self.start or self.end:
             found.append(
                 During(key="datetime", start=_midnight(self.start), before=_after(self.end))
             )
         if self.area is not None:
             found.append(Inside(key="location", shapes=_shapes(self.area)))
-        if self.max_cloud is not None:
-            found.append(Between(key="cloud", low=None, high=self.max_cloud))
+        # All of a tile may be cloud: that is no condition, and lets those through whose cloud
+        # nobody knows.
+        cloud = None if self.max_cloud is None else cloud_fraction(self.max_cloud)
+        if cloud is not None and cloud < 1:
+            found.append(Between(key="cloud", low=None, high=cloud))
         found += [Between(key=k, low=low, high=high) for k, (low, high) in self.cover.items()]
         return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True)
+class TileIs:
+    """It is one of these tiles."""
+
+    tile_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class OneOf:
-    """The text at `key` is one of `values`."""
+    """The text at `key`, or one of the texts there, is one of `values`."""
 
     key: str
     values: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Only:
+    """The list at `key` holds this text and nothing else."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneNumber:
+    """The number at `key` is one of `values`."""
+
+    key: str
+    values: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +187,7 @@ class Inside:
     shapes: tuple[Shape, ...]
 
 
-Condition: TypeAlias = OneOf | Between | During | Inside
+Condition: TypeAlias = TileIs | OneOf | Only | OneNumber | Between | During | Inside
 
 
 def _midnight(day: date | None) -> datetime | None:

@@ -1,33 +1,22 @@
-"""Tiles as the engines store them: checked, then turned into points, and back."""
+"""Tiles and their vectors, checked before the engines see them: these take anything."""
 
 from __future__ import annotations
 
-import uuid
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from keenkite.errors import InputError
-from keenkite.tiling import Tile
-
-if TYPE_CHECKING:
-    from keenkite.index.backend import Meta
-
-Payload: TypeAlias = dict[str, Any]
+from keenkite.index.meta import Meta
+from keenkite.index.payload import Payload, payload_of, point_id
+from keenkite.tiling import FRACTIONS, Place, Tile, places
+from keenkite.tiling.tile import is_platform
 
 UNIT_TOLERANCE = 1e-3
 """How far a vector's norm may be from 1."""
-
-FRACTIONS = ("cloud", "water", "vegetation", "bare", "snow", "valid")
-
-
-def point_id(tile_id: str) -> str:
-    """The id of the tile's point: UUIDv5, so that a second build overwrites and never doubles."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"keenkite:{tile_id}"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,15 +44,9 @@ def checked_points(tiles: Sequence[Tile], vectors: ArrayLike, meta: Meta) -> Poi
     Raises:
         InputError: names the tile, what is wrong with it, and what was expected.
     """
-    try:
-        block = np.ascontiguousarray(vectors, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"The vectors are not numbers of one length: {error}.") from error
-    if block.ndim != 2 or block.shape != (len(tiles), meta.dim):
-        raise InputError(
-            f"{len(tiles)} tiles need vectors of shape ({len(tiles)}, {meta.dim}), "
-            f"not {block.shape}."
-        )
+    block = _block(vectors, len(tiles), meta.dim)
+    for tile in tiles:
+        _check_tile(tile, meta)
     norms = np.linalg.norm(block.astype(np.float64), axis=1)
     # `not <=` rather than `>`: a NaN norm fails too.
     for bad in np.flatnonzero(~(np.abs(norms - 1) <= UNIT_TOLERANCE)).tolist():
@@ -71,13 +54,12 @@ def checked_points(tiles: Sequence[Tile], vectors: ArrayLike, meta: Meta) -> Poi
             f"The vector of tile {tiles[bad].id} has norm {norms[bad]:.4g}, not 1; "
             "normalise it, and look for NaN in the encoder's output."
         )
-    for tile in tiles:
-        _check_tile(tile, meta)
-    last = {tile.id: i for i, tile in enumerate(tiles)}
+    payloads = [_payload(t, place) for t, place in zip(tiles, places(tiles), strict=True)]
+    last = {payload["tile_id"]: i for i, payload in enumerate(payloads)}
     return Points(
         ids=[point_id(tile_id) for tile_id in last],
         vectors=block[list(last.values())],
-        payloads=[_payload(tiles[i]) for i in last.values()],
+        payloads=[payloads[i] for i in last.values()],
     )
 
 
@@ -94,62 +76,87 @@ def checked_query(vector: ArrayLike, dim: int) -> NDArray[np.float32]:
     return query
 
 
-def tile_of(payload: Mapping[str, Any], meta: Meta) -> Tile:
-    """The tile of a payload; what every tile of an index shares comes from `meta`."""
-    west, south, east, north = payload["bounds"]
-    return Tile(
-        epsg=payload["epsg"],
-        column=payload["column"],
-        row=payload["row"],
-        size=meta.size,
-        stride=meta.stride,
-        datetime=datetime.fromisoformat(payload["datetime"]),
-        platform=payload["tile_id"].rsplit("-", 1)[1],
-        scene_id=payload["scene_id"],
-        collection=payload["collection"],
-        region=payload["region"],
-        lon=payload["location"]["lon"],
-        lat=payload["location"]["lat"],
-        bounds=(west, south, east, north),
-        **{name: payload[name] for name in FRACTIONS},
-    )
+def checked_region(region: str) -> str:
+    """A label that tiles can have; InputError otherwise."""
+    if not isinstance(region, str) or not region.strip():
+        raise InputError(f"A region is a name, not {region!r}.")
+    return region
 
 
-def _payload(tile: Tile) -> Payload:
-    # Decimals that the engines' JSON gives back to the last bit; full doubles come back changed in
-    # theirs. A centimetre on the ground, and less than a pixel's share.
-    return {
-        "tile_id": tile.id,
-        "location": {"lon": round(float(tile.lon), 7), "lat": round(float(tile.lat), 7)},
-        "bounds": [round(float(edge), 7) for edge in tile.bounds],
-        "datetime": tile.datetime.isoformat(),
-        "scene_id": tile.scene_id,
-        "collection": tile.collection,
-        "region": tile.region,
-        "epsg": int(tile.epsg),
-        "column": int(tile.column),
-        "row": int(tile.row),
-        **{name: round(float(getattr(tile, name)), 6) for name in FRACTIONS},
-    }
+def _block(vectors: ArrayLike, number: int, dim: int) -> NDArray[np.float32]:
+    try:
+        block = np.ascontiguousarray(vectors, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"The vectors are not numbers of one length: {error}.") from error
+    if block.shape != (number, dim):
+        raise InputError(
+            f"{number} tiles need vectors of shape ({number}, {dim}), not {block.shape}."
+        )
+    return block
 
 
 def _check_tile(tile: Tile, meta: Meta) -> None:
-    def refuse(problem: str) -> InputError:
-        return InputError(f"Tile {tile.id}: {problem}")
-
-    if (tile.size, tile.stride) != (meta.size, meta.stride):
-        raise refuse(
-            f"it is cut at {tile.size} pixels every {tile.stride}, this index holds "
-            f"{meta.size} every {meta.stride}."
-        )
-    west, south, east, north = tile.bounds
     # Written so that a NaN fails.
-    if not all(-180 <= lon <= 180 for lon in (tile.lon, west, east)):
-        raise refuse(f"longitudes {tile.lon}, {west}, {east} must lie in -180 to 180.")
-    if not all(-90 <= lat <= 90 for lat in (tile.lat, south, north)):
-        raise refuse(f"latitudes {tile.lat}, {south}, {north} must lie in -90 to 90.")
-    for name in FRACTIONS:
-        if not 0 <= getattr(tile, name) <= 1:
-            raise refuse(f"{name} is {getattr(tile, name)}, and must be a fraction from 0 to 1.")
+    if not all(math.isfinite(value) for value in (tile.span, tile.west, tile.north)):
+        raise InputError(f"A tile at {tile.west}, {tile.north} of {tile.span} m is nowhere.")
     if tile.datetime.utcoffset() is None:
-        raise refuse(f"its datetime {tile.datetime} has no time zone; make it UTC.")
+        raise _refused(tile, f"its datetime {tile.datetime} has no time zone; make it UTC.")
+    if round(float(tile.span), 3) not in meta.spans:
+        held = ", ".join(f"{span:g}" for span in meta.spans)
+        raise _refused(
+            tile,
+            f"it is {tile.span:g} m wide, and this index holds tiles of {held} m. "
+            f"Call add_spans(({tile.span:g},)) first, if it is to hold these too.",
+        )
+    if not 0 <= tile.valid <= 1:
+        raise _refused(tile, f"valid is {tile.valid}, and must be a fraction from 0 to 1.")
+    for name in FRACTIONS:
+        value = getattr(tile, name)
+        if value is not None and not 0 <= value <= 1:
+            raise _refused(
+                tile,
+                f"{name} is {value}, and must be a fraction from 0 to 1, or None if not known.",
+            )
+    if not is_platform(tile.platform):
+        raise _refused(
+            tile, f"platform is {tile.platform!r}, and must be letters, digits and underscores."
+        )
+    if not tile.scene_ids or not all(isinstance(name, str) and name for name in tile.scene_ids):
+        raise _refused(tile, f"scene_ids is {tile.scene_ids!r}; name the scenes it comes from.")
+    for region in tile.regions:
+        checked_region(region)
+
+
+def _payload(tile: Tile, place: Place) -> Payload:
+    if not all(math.isfinite(value) for value in (place.lon, place.lat, *place.bounds)):
+        raise _refused(tile, f"EPSG:{tile.epsg} has no such place as its corner.")
+    return payload_of(tile, place)
+
+
+def _refused(tile: Tile, problem: str) -> InputError:
+    return InputError(f"Tile {tile.id}: {problem}")
+
+
+def labelled(payload: Payload, more: Sequence[str]) -> Payload:
+    """The same with more regions."""
+    if set(more) <= set(payload["regions"]):
+        return payload
+    return {**payload, "regions": sorted({*payload["regions"], *more})}
+
+
+def relabelled(
+    labels: Mapping[str, Sequence[str]], *, add: str | None, remove: str | None
+) -> dict[tuple[str, ...], list[str]]:
+    """New regions -> ids of the points that get them; those that stay as they are are left out.
+
+    Args:
+        labels: id -> regions as they are.
+        add: one that all get, if any.
+        remove: one that all lose, if any.
+    """
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for point, regions in labels.items():
+        wanted = ({*regions} | ({add} if add else set())) - {remove}
+        if wanted != {*regions}:
+            groups.setdefault(tuple(sorted(wanted)), []).append(point)
+    return groups

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
-from keenkite.index.points import Payload
+from keenkite.index.payload import Payload
 
-FIELDS = ("region", "scene_id", "datetime", "bounds")
+FIELDS = ("regions", "scene_ids", "datetime", "bounds")
 """What of a tile's payload a summary is made from."""
 
 
@@ -40,12 +40,14 @@ class Region:
         return cls(**{**value, **days, "bounds": (west, south, east, north)})
 
 
-def summarise(payloads: Iterable[Payload]) -> list[Region]:
-    """One summary for each region among the payloads, by name."""
+def summarise(payloads: Iterable[Payload], names: Collection[str]) -> dict[str, Region]:
+    """The summaries of these regions, by name; a tile of several counts in each."""
     sums: dict[str, _Sum] = {}
     for payload in payloads:
-        sums.setdefault(payload["region"], _Sum()).add(payload)
-    return [sums[name].region(name) for name in sorted(sums)]
+        for name in payload["regions"]:
+            if name in names:
+                sums.setdefault(name, _Sum()).add(payload)
+    return {name: each.region(name) for name, each in sums.items()}
 
 
 class _Sum:
@@ -59,7 +61,7 @@ class _Sum:
     def add(self, payload: Payload) -> None:
         west, south, east, north = payload["bounds"]
         self._tiles += 1
-        self._scenes.add(payload["scene_id"])
+        self._scenes.update(payload["scene_ids"])
         self._moments.add(payload["datetime"])
         self._spans.add((west, east))
         self._south, self._north = min(self._south, south), max(self._north, north)

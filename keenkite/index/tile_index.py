@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from keenkite.errors import EncoderMismatchError, InputError
-from keenkite.index.backend import Backend, Found, Meta, Progress
+from keenkite.index.backend import BLOCK, Backend, Found, Tell, stacked
+from keenkite.index.collections import COLLECTIONS, WAIT, folder_of, is_url
+from keenkite.index.completion import Completion
 from keenkite.index.embedded.backend import EdgeBackend
-from keenkite.index.filters import Filters
-from keenkite.index.points import checked_points, checked_query, point_id, tile_of
-from keenkite.index.region import FIELDS, Region, summarise
+from keenkite.index.filters import Filters, OneOf
+from keenkite.index.kept import Kept
+from keenkite.index.meta import Meta, Named, bands_of, sensor_of
+from keenkite.index.payload import point_id, tile_of
+from keenkite.index.points import checked_points, checked_query, checked_region
+from keenkite.index.region import Region
+from keenkite.index.removal import Removal
 from keenkite.index.statistics import Statistics
-from keenkite.tiling import Lattice, Tile
+from keenkite.sensors import SENTINEL2, Sensor
+from keenkite.tiling import Tile
 
-GRID = (Lattice.size, Lattice.stride)
-"""Side of a tile and step between tiles, pixels."""
-
-WAIT = 30.0
-"""Seconds to wait for other processes that use the same folder."""
-
-COMPLETE = "complete"
-REGIONS = "cache/regions"
-
-
-class Named(Protocol):
-    """What an index asks of an encoder."""
-
-    @property
-    def name(self) -> str:
-        """Tells its vectors from those of other encoders."""
-
-    @property
-    def dim(self) -> int:
-        """Length of a vector."""
+CELLS = 500
+"""Cells, or tile ids, asked for at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +48,20 @@ class TileIndex:
     It is a context manager: leaving it closes it.
     """
 
-    def __init__(self, backend: Backend, *, location: str, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        location: str,
+        folder: Path | None = None,
+        sensor: Sensor | None = None,
+    ) -> None:
         """For an engine of your own; `TileIndex.open` is the usual way."""
         self._backend = backend
-        self._meta = backend.meta
+        self._sensor = sensor or sensor_of(backend.meta, location)
+        self._completion = Completion(backend, pass_minutes=self._sensor.pass_minutes)
+        self._kept = Kept(backend)
+        self._removal = Removal(backend, self._kept, self._completion)
         self.location = location
         """Where it is, for messages; an API key is never in it."""
         self.folder = folder
@@ -74,65 +73,95 @@ class TileIndex:
         location: str | Path,
         *,
         encoder: Named | None,
-        grid: tuple[int, int] | None = None,
+        sensor: Sensor | None = None,
+        spans: Sequence[float] | None = None,
         wait: float = WAIT,
         api_key: str | None = None,
     ) -> TileIndex:
         """Open an index, or make it where there is none.
 
         Args:
-            location: a folder, or the URL of a Qdrant server: http(s)://host:port[/collection],
-                with "keenkite" as the collection when none is named.
-            encoder: whose vectors it holds. None opens an existing index, whatever its encoder
-                and grid.
-            grid: side of a tile, and step between tiles, in pixels. None takes what an existing
-                index has, and (224, 112) for a new one.
+            location: the folder of a collection, or a data folder that holds exactly one; or the
+                URL of a Qdrant server: http(s)://host:port[/collection], with "keenkite" as the
+                collection when none is named.
+            encoder: whose vectors it holds. None opens an existing index, whatever its encoder.
+            sensor: whose imagery it holds. None takes that of an existing index, and Sentinel-2
+                for a new one.
+            spans: widths of its tiles, metres; an existing index gets those that it lacks. None
+                takes what it has, and the sensor's own for a new one.
             wait: seconds that any operation on a folder waits for other processes using it; by
                 URL, seconds that a request may take.
             api_key: of the server; never part of a message.
 
         Raises:
-            EncoderMismatchError: the index was made with another encoder, or another grid.
+            InputError: a data folder holds several, or the URL cannot be used.
+            NoIndexError: there is none, and no encoder was given.
+            EncoderMismatchError: it was made with another encoder, or for another sensor.
+            IndexFormatError: another version made it.
             IndexBusyError: another process held it for longer than `wait`.
             TileIndexError: it holds something else, is damaged, or cannot be reached.
             StorageError: the folder cannot be made.
         """
-        meta = None
+        new = None
         if encoder is not None:
-            size, stride = grid or GRID
-            meta = Meta(encoder=encoder.name, dim=encoder.dim, size=size, stride=stride)
+            of = sensor or SENTINEL2
+            new = Meta.of(encoder, sensor=of.name, spans=spans or (of.span,))
         backend: Backend
         folder = None
-        if isinstance(location, str) and location.startswith(("http://", "https://")):
+        if is_url(location):
             # Here, since the client of the server takes longer to import than all the rest.
             from keenkite.index.server.backend import RemoteBackend
 
-            backend = RemoteBackend.open(location, meta, api_key=api_key, timeout=wait)
+            backend = RemoteBackend.open(str(location), new, api_key=api_key, timeout=wait)
         else:
-            folder = Path(location).expanduser()
-            backend = EdgeBackend.open(folder, meta, wait=wait)
-        index = cls(backend, location=str(folder or location), folder=folder)
-        if meta is not None and grid is None:
-            meta = replace(meta, size=backend.meta.size, stride=backend.meta.stride)
-        if meta is not None and meta != backend.meta:
-            index.close()
-            raise _mismatch(index.location, backend.meta, meta)
+            folder = folder_of(location)
+            backend = EdgeBackend.open(folder, new, wait=wait)
+        try:
+            where = str(folder or location)
+            _require(where, backend.meta, encoder=encoder, sensor=sensor)
+            index = cls(backend, location=where, folder=folder, sensor=sensor)
+            if spans is not None:
+                index.add_spans(spans)
+        except BaseException:
+            backend.close()
+            raise
         return index
 
     @property
     def encoder_name(self) -> str:
         """Name of the encoder of its vectors."""
-        return self._meta.encoder
+        return self._backend.meta.encoder
 
     @property
     def dim(self) -> int:
         """Length of a vector."""
-        return self._meta.dim
+        return self._backend.meta.dim
 
     @property
-    def grid(self) -> tuple[int, int]:
-        """Side of a tile, and step between tiles, in pixels."""
-        return self._meta.size, self._meta.stride
+    def bands(self) -> tuple[str, ...] | None:
+        """What its encoder sees; None for red, green and blue as a picture."""
+        return self._backend.meta.bands
+
+    @property
+    def sensor(self) -> Sensor:
+        """What kind of imagery its tiles are of."""
+        return self._sensor
+
+    @property
+    def spans(self) -> tuple[float, ...]:
+        """Widths of its tiles, metres, from the narrowest."""
+        return self._backend.meta.spans
+
+    @property
+    def data(self) -> Path | None:
+        """The data folder it is in, where pixels and jobs are kept; None by URL.
+
+        That is the folder above `collections`, or its own where it stands alone.
+        """
+        if self.folder is None:
+            return None
+        above = self.folder.absolute().parent
+        return above.parent if above.name == COLLECTIONS else self.folder
 
     def require(self, encoder: Named) -> None:
         """Refuse an encoder whose vectors cannot be compared with those of this index.
@@ -140,12 +169,16 @@ class TileIndex:
         Raises:
             EncoderMismatchError: the index was made with another one.
         """
-        wants = replace(self._meta, encoder=encoder.name, dim=encoder.dim)
-        if wants != self._meta:
-            raise _mismatch(self.location, self._meta, wants)
+        _require(self.location, self._backend.meta, encoder=encoder)
+
+    def add_spans(self, spans: Sequence[float]) -> None:
+        """Say that tiles of these widths, metres, are held too."""
+        self._backend.add_spans(spans)
 
     def upsert(self, tiles: Sequence[Tile], vectors: ArrayLike) -> None:
         """Write tiles; one of the same id is replaced. A kill afterwards loses none of them.
+
+        Their regions are labels: a tile that is there already keeps those it has.
 
         Args:
             tiles: n tiles.
@@ -157,8 +190,26 @@ class TileIndex:
             TileIndexError: the engine failed; some of the tiles may have been written.
             StorageError: the disk is full; some of the tiles may have been written.
         """
-        if len(tiles):
-            self._backend.upsert(checked_points(tiles, vectors, self._meta))
+        if not len(tiles):
+            return
+        if not {round(float(tile.span), 3) for tile in tiles} <= {*self.spans}:
+            self._backend.read_meta()  # perhaps another process added one
+        points = checked_points(tiles, vectors, self._backend.meta)
+        self._kept.changed(len(points.ids), {name for tile in tiles for name in tile.regions})
+        replaced = self._backend.upsert(points)
+        self._kept.changed(0, {name for regions in replaced.values() for name in regions})
+
+    def label(self, tiles: Sequence[Tile | str], region: str) -> int:
+        """Give tiles that are there a region more, given them or their ids; how many lacked it."""
+        self._kept.changed(0, [checked_region(region)])
+        return self._backend.label(_points(tiles), add=region, remove=None)
+
+    def unlabel(self, tiles: Sequence[Tile | str], region: str) -> int:
+        """Take a region away from tiles, given them or their ids; how many had it.
+
+        They stay, even without any. What was done of their scenes for the region is done no more.
+        """
+        return self._removal.label(_points(tiles), checked_region(region))
 
     def nearest(
         self,
@@ -197,8 +248,7 @@ class TileIndex:
         if len(found) < limit and len(found) < self._backend.count(conditions):
             found = ask(exact=True)
         return [
-            Match(tile=tile_of(f.payload, self._meta), score=f.score or 0.0, vector=f.vector)
-            for f in found
+            Match(tile=tile_of(f.payload), score=f.score or 0.0, vector=f.vector) for f in found
         ]
 
     def count(self, filters: Filters | None = None) -> int:
@@ -208,7 +258,7 @@ class TileIndex:
     def get(self, tile_ids: Sequence[str]) -> list[Tile]:
         """The tiles of these ids, in their order; those that are not in the index are left out."""
         found = self._retrieve(tile_ids, with_vectors=False)
-        return [tile_of(found[i].payload, self._meta) for i in tile_ids if i in found]
+        return [tile_of(found[i].payload) for i in tile_ids if i in found]
 
     def vectors(self, tile_ids: Sequence[str]) -> NDArray[np.float32]:
         """The vectors of these tiles, (n, dim), in their order.
@@ -228,74 +278,118 @@ class TileIndex:
         conditions = (filters or Filters()).conditions()
         for block in self._backend.scroll(conditions, fields=None, with_vectors=False):
             for found in block:
-                yield tile_of(found.payload, self._meta)
+                yield tile_of(found.payload)
 
-    def delete(self, filters: Filters) -> int:
-        """Delete the tiles that the filters let through; how many they were.
+    def blocks(
+        self, filters: Filters | None = None, *, size: int = BLOCK
+    ) -> Iterator[tuple[list[Tile], NDArray[np.float32]]]:
+        """The same with their vectors, (n, dim), `size` tiles at a time."""
+        if size < 1:
+            raise InputError(f"size is {size}; ask for blocks of one tile at least.")
+        conditions = (filters or Filters()).conditions()
+        for block in self._backend.scroll(conditions, fields=None, with_vectors=True, block=size):
+            yield [tile_of(found.payload) for found in block], stacked(block, self.dim)
 
-        Scenes that lose a tile are no longer complete, so a next build does them again.
+    def dates_of(self, cells: Sequence[str]) -> dict[str, list[Tile]]:
+        """All tiles of some squares of ground, oldest first; see `Tile.cell`.
+
+        Returns:
+            A list for each of the cells, in their order; empty where there is no tile.
+        """
+        dates: dict[str, list[Tile]] = {cell: [] for cell in cells}
+        for page in _pages(list(dates)):
+            where = [OneOf(key="cell", values=tuple(page))]
+            for block in self._backend.scroll(where, fields=None, with_vectors=False):
+                for found in block:
+                    dates[found.payload["cell"]].append(tile_of(found.payload))
+        for tiles in dates.values():
+            tiles.sort(key=lambda tile: (tile.datetime, tile.id))
+        return dates
+
+    def remove(self, filters: Filters) -> int:
+        """Remove the tiles that the filters let through; how many they were.
+
+        Scenes that lose a tile are no longer complete, so a next build does them again. The next
+        maintenance gives their room back, where they were many.
 
         Raises:
             InputError: the filters let everything through.
         """
         conditions = filters.conditions()
         if not conditions:
-            raise InputError("delete() without a filter would delete every tile; name a region.")
-        number, seen = 0, set[str]()
-        for block in self._backend.scroll(conditions, fields=["scene_id"], with_vectors=False):
-            scenes = {found.payload["scene_id"] for found in block} - seen
-            seen |= scenes
-            # The records first: killed in between, a scene is done again, and never left undone.
-            gone = [
-                key for key, info in self.complete().items() if info.get("scene", key) in scenes
-            ]
-            self._backend.delete_records([f"{COMPLETE}/{key}" for key in gone])
-            self._backend.delete([found.id for found in block])
-            number += len(block)
-        return number
+            raise InputError("remove() without a filter would remove every tile; name a region.")
+        return self._removal.tiles(conditions)
+
+    def remove_region(self, name: str) -> int:
+        """Take a region away from all its tiles, and remove those that have no other.
+
+        Returns:
+            How many were removed; those that stay have one label less.
+        """
+        return self._removal.region(checked_region(name))
+
+    def retire(self, tiles: Sequence[Tile], keys: Sequence[str]) -> None:
+        """Remove tiles whose place others took, and the records of the work that made them."""
+        gone = set(keys)
+        self._completion.forget(lambda key, _: key in gone)
+        self._backend.delete(_points(tiles))
+        self._kept.changed(len(tiles), {name for tile in tiles for name in tile.regions})
+
+    def prepare(self, sensor: Sensor, spans: Sequence[float]) -> None:
+        """Get ready for tiles of a sensor, of some widths in metres.
+
+        An index without a tile becomes one of this sensor, with these spans.
+
+        Raises:
+            EncoderMismatchError: it holds tiles of another sensor.
+        """
+        if sensor.name == self._sensor.name:
+            self.add_spans(spans)
+        elif self._backend.size():
+            _require(self.location, self._backend.meta, sensor=sensor)
+        else:
+            meta = self._backend.meta
+            self._backend.describe(
+                Meta(
+                    encoder=meta.encoder, dim=meta.dim, bands=meta.bands,
+                    sensor=sensor.name, spans=tuple(sorted(set(spans))),
+                )
+            )  # fmt: skip
+            self._sensor = sensor
 
     def statistics(self) -> Statistics:
-        """Mean and covariance of all vectors, exact.
+        """Mean and covariance of the vectors, of a sample where they are many.
 
-        From sums that every upsert and delete keeps up to date. Only after a process was killed
-        in the middle of a change are all vectors read once more.
-        By URL, that also happens after two processes wrote at the same moment.
+        The sample is the first 16,384 points in the order of their ids, which are hashes. What was
+        worked out once stands until 5 % of the tiles have changed.
         """
-        return self._backend.statistics()
+        return self._kept.statistics()
 
     def regions(self) -> list[Region]:
         """What the index has of each region, by name; read again only after a change."""
-        token = self._token()
-        kept = self._backend.read_record(REGIONS)
-        if kept is not None and kept["token"] == token:
-            return [Region.from_json(value) for value in kept["regions"]]
-        blocks = self._backend.scroll((), fields=FIELDS, with_vectors=False)
-        regions = summarise(found.payload for block in blocks for found in block)
-        values = [region.to_json() for region in regions]
-        self._backend.write_record(REGIONS, {"token": token, "regions": values})
-        return regions
+        return self._kept.regions()
 
     def is_complete(self, key: str) -> bool:
         """Whether `mark_complete` was called with this key."""
-        return self._backend.read_record(f"{COMPLETE}/{key}") is not None
+        return self._completion.has(key)
 
     def mark_complete(self, key: str, info: dict[str, Any]) -> None:
         """Record that some work is done; what was upserted for it is made durable first.
 
         Args:
             key: any text that names the work.
-            info: JSON values. Its "scene" names the scene whose tiles were written (the key does,
-                when it has none): deleting a tile of that scene takes the record away.
+            info: JSON values. Its "scenes" or "scene" name what the tiles are of (the key does,
+                when it has neither), its "region" the label they were given, its "platform",
+                "epsg" and "datetime" the pass: removing such a tile, or its label, takes the
+                record away.
         """
-        self._backend.flush()
-        self._backend.write_record(f"{COMPLETE}/{key}", info)
+        self._completion.mark(key, info)
 
     def complete(self) -> dict[str, dict[str, Any]]:
         """All that `mark_complete` recorded: key -> info."""
-        records = self._backend.records(COMPLETE)
-        return {key.removeprefix(f"{COMPLETE}/"): info for key, info in records.items()}
+        return self._completion.all()
 
-    def maintain(self, progress: Progress | None = None) -> bool:
+    def maintain(self, progress: Tell | None = None) -> bool:
         """Make searches of what was added fast; whether there was enough of it to do anything.
 
         Searches go on meanwhile, in this process and in others; upserts wait for its end. Ended
@@ -310,7 +404,9 @@ class TileIndex:
             StorageError: the disk has no room for a second copy of the index.
             TileIndexError: the optimising process failed.
         """
-        return self._backend.maintain(progress)
+        done = self._backend.maintain(progress)
+        self._kept.keep()
+        return done
 
     def close(self) -> None:
         """Release it; it cannot be used afterwards. A second call does nothing."""
@@ -328,22 +424,43 @@ class TileIndex:
         self.close()
 
     def _retrieve(self, tile_ids: Sequence[str], *, with_vectors: bool) -> dict[str, Found]:
-        points = [point_id(tile_id) for tile_id in dict.fromkeys(tile_ids)]
-        found = self._backend.retrieve(points, with_vectors=with_vectors)
-        return {f.payload["tile_id"]: f for f in found}
+        return {
+            found.payload["tile_id"]: found
+            for page in _pages(list(dict.fromkeys(tile_ids)))
+            for found in self._backend.retrieve(_points(page), with_vectors=with_vectors)
+        }
 
-    def _token(self) -> str:
-        return f"{self._backend.generation()}/{self.count()}"
+
+def _points(tiles: Sequence[Tile | str]) -> list[str]:
+    """Ids of the points of tiles."""
+    ids = [tile if isinstance(tile, str) else tile.id for tile in tiles]
+    return [point_id(tile_id) for tile_id in dict.fromkeys(ids)]
 
 
-def _mismatch(location: str, has: Meta, wants: Meta) -> EncoderMismatchError:
-    if (has.encoder, has.dim) != (wants.encoder, wants.dim):
-        return EncoderMismatchError(
-            f"The index {location} holds vectors of encoder {has.encoder!r} ({has.dim} numbers), "
-            f"not of {wants.encoder!r} ({wants.dim}). Search it with {has.encoder!r}, or build "
-            f"another index with {wants.encoder!r} in another place."
+def _pages(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (names[begin : begin + CELLS] for begin in range(0, len(names), CELLS))
+
+
+def _require(
+    location: str, meta: Meta, *, encoder: Named | None = None, sensor: Sensor | None = None
+) -> None:
+    """EncoderMismatchError where the index is of another encoder, or of another sensor."""
+    if encoder is not None:
+        wants = (encoder.name, encoder.dim, bands_of(encoder))
+        has = (meta.encoder, meta.dim, meta.bands)
+        if wants != has:
+            raise EncoderMismatchError(
+                f"The index {location} holds vectors of encoder {_said(*has)}, not of "
+                f"{_said(*wants)}. Search it with {meta.encoder!r}, or build another collection "
+                f"with {encoder.name!r}."
+            )
+    if sensor is not None and sensor.name != meta.sensor:
+        raise EncoderMismatchError(
+            f"The index {location} holds imagery of {meta.sensor!r}, not of {sensor.name!r}. "
+            "Build another collection for it."
         )
-    return EncoderMismatchError(
-        f"The index {location} holds tiles of {has.size} pixels every {has.stride}, not "
-        f"{wants.size} every {wants.stride}. Use its grid, or another place."
-    )
+
+
+def _said(name: str, dim: int, bands: tuple[str, ...] | None) -> str:
+    of = "" if bands is None else f" from bands {', '.join(bands)}"
+    return f"{name!r} ({dim} numbers{of})"

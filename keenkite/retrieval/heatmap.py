@@ -27,10 +27,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from keenkite import utm
-from keenkite.encoder import TILE
 from keenkite.errors import InputError
-from keenkite.retrieval.scoring import BACKGROUND, concept_and_rivals
-from keenkite.scene import PIXEL
+from keenkite.retrieval.concepts import BACKGROUND, concept_and_rivals
+from keenkite.tiling import TILE
 
 if TYPE_CHECKING:
     from keenkite.encoder import Encoder
@@ -77,7 +76,7 @@ class Heatmap:
         """(lon, lat) of the peak's pixel, degrees; `tile` is the one that was looked at."""
         row, col = self.peak
         lon, lat = utm.unproject(
-            tile.epsg, tile.west + PIXEL * (col + 0.5), tile.north - PIXEL * (row + 0.5)
+            tile.epsg, tile.west + tile.metres * (col + 0.5), tile.north - tile.metres * (row + 0.5)
         )
         return float(lon), float(lat)
 

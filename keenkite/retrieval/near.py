@@ -1,7 +1,7 @@
-"""Near: which tiles have another concept within some kilometres, and where it is.
+"""What a near condition looks at: where in the index a concept is seen, and what that is near to.
 
-Distances are between the centres of tiles, over the ellipsoid. Two tiles that overlap are 1.1 km
-apart, and a tile that shows both things is its own neighbour at 0 km.
+Distances are between the centres of tiles, over the ellipsoid. Two tiles that overlap by half are
+half a span apart, and a tile that shows both things is its own neighbour at 0 km.
 """
 
 from __future__ import annotations
@@ -10,19 +10,17 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from shapely.geometry.polygon import orient
 
 from keenkite.area import Area
-from keenkite.errors import InputError
-from keenkite.index import Filters, Match, TileIndex
 from keenkite.ground import apart, distance_km, positions
-from keenkite.retrieval.scoring import Floats, Vectors, Wanted, confidence, judge
+from keenkite.index import Filters, Match, TileIndex
+from keenkite.retrieval.concepts import Floats, Vectors
+from keenkite.retrieval.scoring import Wanted
 from keenkite.tiling import Tile
 
 EXACT = 4096
@@ -35,9 +33,6 @@ anywhere, its best around the best candidates, and the candidates' best around i
 SPOTS = 32
 """Places that "around the best" means: the best that do not overlap."""
 
-MAX_KM = 100.0
-"""How far a neighbour may be asked for."""
-
 ABSENT = -8.0
 """Log-odds of a neighbour where none was found: a confidence of 0.0003."""
 
@@ -45,143 +40,95 @@ _SHORTER = 2e-5  # a straight line of 100 km is shorter than the way over the gr
 _KM_PER_DEGREE = 110.5  # of latitude, at the equator, where it is least
 
 
-@dataclass(frozen=True, kw_only=True)
-class Near:
-    """Another concept that must be seen not far away."""
-
-    text: str
-    """One concept, such as "sea"."""
-    within_km: float
-    """Between the centres of the two tiles; above 0, at most 100."""
-
-    def __post_init__(self) -> None:
-        if not self.text.strip():
-            raise InputError("A near concept has no text. Say what must be near in a few words.")
-        if not 0 < self.within_km <= MAX_KM:  # so written that NaN fails
-            raise InputError(
-                f"{self.text!r} within {self.within_km} km cannot be asked for; use a distance "
-                f"above 0 and up to {MAX_KM:g} km. Tiles are 2.24 km wide."
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Neighbour:
-    """The best tile for a near concept within the distance."""
-
-    text: str
-    """What was asked to be near."""
-    tile: Tile
-    distance_km: float
-    """Between the centres of the tiles, over the ellipsoid."""
-    confidence: float
-    """That it shows the concept, 0-1."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain types, for JSON."""
-        return {
-            "text": self.text,
-            "tile_id": self.tile.id,
-            "lon": self.tile.lon,
-            "lat": self.tile.lat,
-            "distance_km": round(self.distance_km, 2),
-            "confidence": round(self.confidence, 3),
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reached:
-    """What n candidates have of a near concept within the distance."""
-
-    near: Near
-    tiles: Sequence[Tile]
-    """The candidates."""
-    others: Sequence[Match]
-    """Tiles looked at for the concept."""
-    odds: Floats
-    """(n,) log-odds that it is seen within the distance, `ABSENT` where nothing is."""
-    which: NDArray[np.int64]
-    """(n,) the best neighbour's place in `others`, -1 where there is none."""
-
-    def neighbour(self, i: int) -> Neighbour | None:
-        """The best neighbour of candidate i."""
-        if self.which[i] < 0:
-            return None
-        other = self.others[self.which[i]].tile
-        return Neighbour(
-            text=self.near.text,
-            tile=other,
-            distance_km=_km(self.tiles[i], other),
-            confidence=float(confidence(self.odds[i])),
-        )
-
-
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Surroundings:
-    """Where a near concept is seen in an index.
+    """Where a concept is seen in an index, to be asked what is within a distance of it.
 
-    All tiles of the index count, of any date: the filters of a query speak of its hits.
+    All tiles of the index count, of any date and span: the filters of a query speak of its hits.
     """
 
-    def __init__(self, index: TileIndex, wanted: Wanted, near: Near, *, tiles: int) -> None:
-        """Look for the concept.
+    index: TileIndex
+    wanted: Wanted
+    """The concept."""
+    within_km: float
+    """Between the centres of two tiles."""
+    best: Sequence[Match]
+    """The concept's best tiles, best z first, with their vectors."""
+    exact: bool
+    """Whether these are all tiles of the index."""
 
-        Args:
-            index: where to look.
-            wanted: the concept.
-            near: the same, as it was asked for.
-            tiles: how many the index holds.
-        """
-        self._index = index
-        self._wanted = wanted
-        self._near = near
-        self._exact = tiles <= EXACT
-        self.bound = EXACT if self._exact else BOUND
+    @classmethod
+    def look(
+        cls, index: TileIndex, wanted: Wanted, *, within_km: float, tiles: int
+    ) -> Surroundings:
+        """Look for a concept in an index of so many tiles."""
+        exact = tiles <= EXACT
+        best = index.nearest(wanted.query, limit=EXACT if exact else BOUND, with_vectors=True)
+        return cls(index=index, wanted=wanted, within_km=within_km, best=best, exact=exact)
+
+    @property
+    def bound(self) -> int:
         """How many tiles are looked at in one search of the index."""
-        self._best = index.nearest(wanted.query, limit=self.bound, with_vectors=True)
+        return EXACT if self.exact else BOUND
 
     def reach(self) -> Area | None:
         """The ground around the concept's best places; None when there is no need to look there."""
-        return None if self._exact else around([m.tile for m in self._best], self._near.within_km)
+        return None if self.exact else around([m.tile for m in self.best], self.within_km)
 
-    def of(self, tiles: Sequence[Tile]) -> Reached:
-        """What each of n candidates, best first, has within the distance."""
-        others = self._others(tiles) if tiles else []
+    def of(self, tiles: Sequence[Tile]) -> tuple[Floats, list[Tile | None]]:
+        """What each of n candidates, best first, has within the distance.
+
+        Returns:
+            (n,) log-odds that the concept is seen there, `ABSENT` where nothing is looked at; and
+            the n tiles that show it best, None where there is none.
+        """
         odds = np.full(len(tiles), ABSENT)
-        which = np.full(len(tiles), -1)
-        reached = Reached(near=self._near, tiles=tiles, others=others, odds=odds, which=which)
+        neighbours: list[Tile | None] = [None] * len(tiles)
+        others = self._others(tiles) if tiles else []
         if not others:
-            return reached
-        theirs, _ = judge(self._wanted, vectors_of(others))
+            return odds, neighbours
+        theirs = self.wanted.judge(vectors_of(others))
         rank = np.empty(len(others), int)
         rank[np.argsort(-theirs, kind="stable")] = np.arange(len(others))
         here = positions([t.lon for t in tiles], [t.lat for t in tiles])
         there = positions([m.tile.lon for m in others], [m.tile.lat for m in others])
-        metres = 1000 * self._near.within_km
+        metres = 1000 * self.within_km
         for i, found in enumerate(cKDTree(there).query_ball_point(here, metres)):
             # From the best on: nearly always the first is within reach over the ellipsoid too.
             for j in sorted(found, key=rank.__getitem__):
                 sure = np.linalg.norm(here[i] - there[j]) <= metres * (1 - _SHORTER)
-                if sure or _km(tiles[i], others[j].tile) <= self._near.within_km:
-                    odds[i], which[i] = max(theirs[j], ABSENT), j
+                if sure or km_between(tiles[i], others[j].tile) <= self.within_km:
+                    odds[i], neighbours[i] = max(theirs[j], ABSENT), others[j].tile
                     break
-        return reached
+        return odds, neighbours
 
-    def _others(self, tiles: Sequence[Tile]) -> list[Match]:
+    def _others(self, tiles: Sequence[Tile]) -> Sequence[Match]:
         """The concept's best tiles, best z first: anywhere, and around the candidates."""
-        if self._exact:
-            return self._best
-        local = self._index.nearest(
-            self._wanted.query,
+        if self.exact:
+            return self.best
+        local = self.index.nearest(
+            self.wanted.query,
             limit=BOUND,
-            filters=Filters(area=around(tiles, self._near.within_km)),
+            filters=Filters(area=around(tiles, self.within_km)),
             with_vectors=True,
         )
-        both = {match.tile.id: match for match in [*self._best, *local]}
-        return sorted(both.values(), key=lambda match: -match.score)
+        return together([*self.best, *local])
+
+
+def together(matches: Sequence[Match]) -> list[Match]:
+    """Each tile once, best z first, whatever the order they come in."""
+    found = {match.tile.id: match for match in matches}
+    return sorted(found.values(), key=lambda match: (-match.score, match.tile.id))
 
 
 def vectors_of(matches: Sequence[Match]) -> Vectors:
     """(n, dim) of matches that were asked for with their vectors."""
     return np.stack([match.vector for match in matches if match.vector is not None])
+
+
+def km_between(a: Tile, b: Tile) -> float:
+    """Kilometres between the centres of two tiles."""
+    return float(distance_km(a.lon, a.lat, b.lon, b.lat)[0])
 
 
 def around(tiles: Sequence[Tile], within_km: float) -> Area:
@@ -209,7 +156,3 @@ def common(area: Area | None, other: Area) -> Area | None:
     shape = shapely.MultiPolygon(area.parts).intersection(shapely.MultiPolygon(other.parts))
     parts = [part for part in shapely.get_parts(shape) if part.area > 0]
     return Area(parts=tuple(map(orient, parts))) if parts else None
-
-
-def _km(a: Tile, b: Tile) -> float:
-    return float(distance_km(a.lon, a.lat, b.lon, b.lat)[0])

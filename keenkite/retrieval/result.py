@@ -1,12 +1,12 @@
-"""Hit and Result: what a search answers, and what its numbers mean."""
+"""Hit and Result: what a search answers, what its numbers mean, and their one shape as JSON."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from keenkite.retrieval.near import Neighbour
-from keenkite.retrieval.query import Query
+from keenkite.retrieval.query import Asked, Query
+from keenkite.sensors import COVERS
 from keenkite.tiling import Tile
 
 Verdict = Literal["strong", "weak", "none"]
@@ -16,14 +16,40 @@ STRONG, WEAK = 0.7, 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
+class Met(Asked):
+    """A condition as a hit meets it."""
+
+    confidence: float
+    """That the concept is seen, 0-1: in the tile itself, or else within the distance. Of what is
+    not wanted ("exclude", "unlike") too, so there the lowest is best."""
+    tile: Tile | None = None
+    """With a distance: the tile within it that shows the concept best; None where there is none."""
+    km: float | None = None
+    """To that tile, between the centres, over the ellipsoid."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values, as they stand under "near" and "exclude" of a hit."""
+        return {
+            "text": self.text,
+            "within_km": self.within_km,
+            "km": None if self.km is None else round(self.km, 2),
+            "confidence": round(self.confidence, 4),
+            "tile_id": None if self.tile is None else self.tile.id,
+            "lon": None if self.tile is None else _degrees(self.tile.lon),
+            "lat": None if self.tile is None else _degrees(self.tile.lat),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class Hit:
     """A tile that answers the query.
 
     Confidence is the chance, from 0 to 1, that the tile shows what was asked for: how much better
     the words fit this tile, and those that look most like it, than the names of the other things
     that satellite images show, on a scale set once on labelled images. With several
-    conditions it is the product of their confidences. It is an estimate by a model that has never
-    seen this place: look at the picture before you rely on it.
+    conditions it is the product of their confidences, with 1 less that of what is not wanted. It is
+    an estimate by a model that has never seen this place: look at the picture before you rely on
+    it.
     """
 
     rank: int
@@ -34,37 +60,40 @@ class Hit:
     as wrong, and unlike the confidence it never runs into 0 or 1."""
     confidence: float
     """0-1."""
-    neighbours: tuple[Neighbour, ...] = ()
-    """Where each `near` concept of the query was found, in the query's order; one that was not
-    found within its distance is left out."""
+    conditions: tuple[Met, ...] = ()
+    """How each condition of the query is met, in the order of `Query.conditions`."""
     parts: dict[str, float] | None = None
     """With `explain`: what the score is made of. "z": standard deviations above the index's mean
     tile. "fit" and "contrast": how far the text beats the background on average and at its best,
     "evidence": both, weighted.
-    "alone": the confidence of this tile without its look-alikes. "text", "near ...", "without
-    ...": the confidence of each condition; their product is the hit's."""
+    "alone": the confidence of this tile without its look-alikes. "text", "near sea within 3 km",
+    "without houses" and so on, see `Asked.name`: the confidence that each condition is met; their
+    product is the hit's."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain types, for JSON."""
+    def of(self, kind: str) -> tuple[Met, ...]:
+        """The conditions of one kind, such as "near"."""
+        return tuple(met for met in self.conditions if met.kind == kind)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values: the same for Python, command line and server."""
         tile = self.tile
         answer: dict[str, Any] = {
             "rank": self.rank,
             "tile_id": tile.id,
-            "score": round(self.score, 4),
-            "confidence": round(self.confidence, 4),
-            "lon": tile.lon,
-            "lat": tile.lat,
-            "bounds": list(tile.bounds),
+            "lon": _degrees(tile.lon),
+            "lat": _degrees(tile.lat),
             "datetime": tile.datetime.isoformat(),
-            "scene_id": tile.scene_id,
-            "region": tile.region,
-            "cover": {
-                kind: getattr(tile, kind)
-                for kind in ("cloud", "water", "vegetation", "bare", "snow")
-            },
+            "confidence": round(self.confidence, 4),
+            "score": round(self.score, 4),
+            "cloud": _share(tile.cloud),
+            "cover": {kind: _share(getattr(tile, kind)) for kind in COVERS},
+            "bounds": [_degrees(edge) for edge in tile.bounds],
+            "regions": list(tile.regions),
+            "scene_ids": list(tile.scene_ids),
+            "span": tile.span,
+            "near": [met.to_json() for met in self.of("near")],
+            "exclude": [met.to_json() for met in self.of("exclude")],
         }
-        if self.neighbours:
-            answer["neighbours"] = [neighbour.to_dict() for neighbour in self.neighbours]
         if self.parts is not None:
             answer["parts"] = {name: round(value, 4) for name, value in self.parts.items()}
         return answer
@@ -87,16 +116,32 @@ class Result:
     reason: str | None = None
     """Why there are no hits; None when there are some."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain types, for JSON."""
+    @property
+    def conditions(self) -> tuple[Asked, ...]:
+        """What was asked, each condition once."""
+        return self.query.conditions
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values: the same for Python, command line and server."""
         return {
             "text": self.query.text,
+            "conditions": [asked.to_json() for asked in self.conditions],
             "verdict": self.verdict,
             "reason": self.reason,
-            "hits": [hit.to_dict() for hit in self.hits],
+            "hits": [hit.to_json() for hit in self.hits],
         }
 
 
 def verdict_of(confidence: float) -> Verdict:
     """The verdict for the confidence of the best hit."""
     return "strong" if confidence >= STRONG else "weak" if confidence >= WEAK else "none"
+
+
+def _degrees(value: float) -> float:
+    """To a metre on the ground: answers are read by models that pay for each digit."""
+    return round(value, 5)
+
+
+def _share(value: float | None) -> float | None:
+    """Finer than what one pixel of a tile changes; None where the sensor does not say."""
+    return None if value is None else round(value, 4)

@@ -22,40 +22,21 @@ from __future__ import annotations
 
 import json
 import math
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 import numpy as np
-from numpy.typing import NDArray
 
 from keenkite.encoder import Encoder
-from keenkite.errors import InputError
 from keenkite.index import Statistics
-
-Floats = NDArray[np.float64]
-Vectors = NDArray[np.float32]
-
-
-def _data(name: str) -> str:
-    return files("keenkite.retrieval").joinpath("data", name).read_text("utf-8")
-
-
-def _lines(name: str) -> tuple[str, ...]:
-    lines = (line.strip() for line in _data(name).splitlines())
-    return tuple(line for line in lines if line and not line.startswith("#"))
-
-
-TEMPLATES = _lines("templates.txt")
-"""Captions with "{}" for the concept."""
-
-BACKGROUND = _lines("background.txt")
-"""What overhead pictures show, one concept each."""
-
-SYNONYM = 0.6
-"""A background concept is left out when its vector is this near to the text's: the cosine between
-both after the background's mean is subtracted, which differs less from model to model."""
+from keenkite.retrieval.concepts import (
+    BACKGROUND,
+    Floats,
+    Vectors,
+    background_of,
+    encode_concepts,
+    read_data,
+)
 
 CORRECTION = 0.5
 """Part of the background's mean that is subtracted. All of it ranks better where the background
@@ -82,7 +63,7 @@ UNLIKE = 0.25
 """Weight of what a query is unlike, when nothing is given that it is like."""
 
 
-_CALIBRATIONS: dict[str, dict[str, float]] = json.loads(_data("calibration.json"))
+_CALIBRATIONS: dict[str, dict[str, float]] = json.loads(read_data("calibration.json"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +146,13 @@ class Wanted:
             parts.append((near - ALIKE_EVEN) / ALIKE_SLOPE)
         return np.asarray(np.mean(parts, axis=0))
 
+    def judge(self, vectors: Vectors) -> Floats:
+        """(n, dim), best z first -> (n,): the same, of each tile among its look-alikes (step 3)."""
+        odds = self.log_odds(vectors)
+        first = slice(RERANKED)
+        odds[first] = among_look_alikes(odds[first], vectors[first], self.usual)
+        return odds
+
 
 class Scorer:
     """What is the same for all concepts of one search: encoder, background, the index's vectors."""
@@ -186,7 +174,7 @@ class Scorer:
         self._encoder = encoder
         self._statistics = statistics
         self._calibration = Calibration.of(encoder.name)
-        self._background = _background(encoder, tuple(background))
+        self._background = background_of(encoder, tuple(background))
         spread = self._background.gram
         mean = statistics.mean
         # The mean over tiles and concepts of the squared deviations of a tile's cosines.
@@ -257,61 +245,6 @@ def among_look_alikes(values: Floats, vectors: Vectors, usual: float) -> Floats:
     return np.asarray((values + (weights * values[nearest]).sum(1)) / (1 + weights.sum(1)))
 
 
-def encode_concepts(encoder: Encoder, concepts: Sequence[str]) -> Floats:
-    """n concepts -> (n, dim) unit vectors: the mean over `TEMPLATES`, normalised."""
-    phrases = [caption.replace("{}", text) for text in concepts for caption in TEMPLATES]
-    vectors = encoder.encode_texts(phrases).astype(np.float64)
-    means = vectors.reshape(len(concepts), len(TEMPLATES), -1).mean(axis=1)
-    return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True))
-
-
-def concept_and_rivals(
-    encoder: Encoder, text: str, background: Sequence[str] = BACKGROUND
-) -> tuple[Floats, Floats]:
-    """(dim,) a concept's vector, and (m, dim) those of the background that mean something else.
-
-    Raises:
-        InputError: the text or a background concept cannot be used.
-    """
-    (vector,) = encode_concepts(encoder, [text])
-    return vector, _background(encoder, tuple(background)).others(vector)
-
-
-class _Background:
-    def __init__(self, vectors: Floats) -> None:
-        self.vectors = vectors
-        """(n, dim), unit norm."""
-        self.mean = vectors.mean(axis=0) if len(vectors) else np.zeros(vectors.shape[1])
-        self.centred = vectors - self.mean
-        self.gram = self.centred.T @ self.centred / max(len(vectors), 1)
-        """(dim, dim)"""
-
-    def others(self, text: Floats) -> Floats:
-        """(m, dim): without the concepts that mean nearly the same as `text`."""
-        if len(self.vectors) < 2:
-            return self.vectors
-        aim = text - self.mean
-        lengths = np.linalg.norm(self.centred, axis=1) * np.linalg.norm(aim)
-        near = self.centred @ aim / np.maximum(lengths, 1e-12)
-        return np.asarray(self.vectors[near < SYNONYM])
-
-
-_known: weakref.WeakKeyDictionary[Encoder, dict[tuple[str, ...], _Background]] = (
-    weakref.WeakKeyDictionary()
-)
-
-
-def _background(encoder: Encoder, concepts: tuple[str, ...]) -> _Background:
-    for concept in concepts:
-        if not isinstance(concept, str) or not concept.strip():
-            raise InputError(f"The background holds {concept!r}; its concepts are short texts.")
-    known = _known.setdefault(encoder, {})
-    if concepts not in known:
-        vectors = encode_concepts(encoder, concepts) if concepts else np.zeros((0, encoder.dim))
-        known[concepts] = _Background(vectors)
-    return known[concepts]
-
-
 def _way(mean: Floats, like: Vectors | None, unlike: Vectors | None) -> Floats:
     """The direction from what is not meant to what is; `mean` stands for what was not said.
 
@@ -322,14 +255,6 @@ def _way(mean: Floats, like: Vectors | None, unlike: Vectors | None) -> Floats:
     if like is None:
         return np.asarray(good - bad)
     return np.asarray(good - (bad + mean) / 2)
-
-
-def judge(wanted: Wanted, vectors: Vectors) -> tuple[Floats, Floats]:
-    """(n, dim), best z first -> (n,) log-odds, and (n,) the same before step 3."""
-    alone = wanted.log_odds(vectors)
-    odds = alone.copy()
-    odds[:RERANKED] = among_look_alikes(alone[:RERANKED], vectors[:RERANKED], wanted.usual)
-    return odds, alone
 
 
 def confidence(log_odds: Floats | float) -> Floats:

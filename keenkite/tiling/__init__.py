@@ -7,6 +7,7 @@ from keenkite.tiling.cutter import TileCutter
 from keenkite.tiling.lattice import Lattice
 from keenkite.tiling.resample import resample
 from keenkite.tiling.tile import FRACTIONS, TILE, Place, Tile, parse_cell, places
+from keenkite.tiling.window import hull, pixels_of, window_of
 
 __all__ = [
     "FRACTIONS",
@@ -15,7 +16,10 @@ __all__ = [
     "Place",
     "Tile",
     "TileCutter",
+    "hull",
     "parse_cell",
+    "pixels_of",
     "places",
     "resample",
+    "window_of",
 ]

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from keenkite.errors import InputError
 from keenkite.scene import Scene, Strip, Window
 from keenkite.tiling.kinds import KindCounter
-from keenkite.tiling.lattice import Lattice
 from keenkite.tiling.resample import resample
 from keenkite.tiling.tile import Place, Tile, squares
+from keenkite.tiling.window import pixels_of, upper_left, window_of
 
 BATCH = 128
 """Tiles cut at a time: 19 MB of pixels at 224 px."""
@@ -45,8 +45,8 @@ class TileCutter:
     def __init__(
         self,
         scene: Scene,
-        cells: NDArray[np.int64],
-        lattice: Lattice,
+        corners: NDArray[np.float64],
+        span: float,
         *,
         regions: tuple[str, ...],
         max_nodata: float = MAX_NODATA,
@@ -56,32 +56,34 @@ class TileCutter:
 
         Args:
             scene: What the strips are of.
-            cells: (n, 2) (column, row) of the tiles to cut; see `Lattice.cells`.
-            lattice: What the cells are of.
+            corners: (n, 2) easting and northing of the upper left corners of the tiles to cut,
+                metres; on the lattice or not.
+            span: Width of the tiles, metres.
             regions: Names that the tiles get.
             max_nodata: A tile with a larger fraction of nodata is dropped, 0-1.
             max_cloud: A tile with a larger fraction of cloud in what is left is dropped, 0-1.
 
         Raises:
-            InputError: a fraction is not one, or there are no cells.
-            SceneError: see `Lattice.window`.
+            InputError: a fraction is not one, or there are no tiles.
+            SceneError: see `window_of`.
         """
         for name, value in (("max_nodata", max_nodata), ("max_cloud", max_cloud)):
             if not 0 <= value <= 1:
                 raise InputError(f"{name} is a fraction from 0 to 1, not {value}")
         self.dropped = Counter()
-        self.lost: dict[str, list[tuple[int, int]]] = {"nodata": [], "cloud": []}
-        """Reason -> (column, row) of the tiles counted in `dropped`."""
-        self._scene, self._lattice, self._regions = scene, lattice, regions
+        self.lost: dict[str, list[tuple[float, float]]] = {"nodata": [], "cloud": []}
+        """Reason -> corners of the tiles counted in `dropped`."""
+        self.span = span
+        """Width of its tiles, metres."""
+        self._scene, self._regions = scene, regions
         self._max_nodata, self._max_cloud = max_nodata, max_cloud
-        self._window = window = lattice.window(cells, scene)
-        self._side = lattice.pixels(scene)
-        self._cells = cells[np.lexsort((cells[:, 0], -cells[:, 1]))]
-        top, left = lattice.upper_left(self._cells, scene)
+        self._window = window = window_of(scene, corners, span)
+        self._side = pixels_of(scene, span)
+        self._corners = corners[np.lexsort((corners[:, 0], -corners[:, 1]))]
+        top, left = upper_left(scene, self._corners)
         self._top, self._left = top, left - window.col
-        corners = self._cells * [lattice.pitch, lattice.pitch]
-        sides = np.full(len(cells), lattice.span, dtype=np.float64)
-        self._places = squares(scene.epsg, np.column_stack([corners, sides]))
+        sides = np.full((len(corners), 1), span, dtype=np.float64)
+        self._places = squares(scene.epsg, np.hstack([self._corners, sides]))
         self._done = 0
         self._row = window.row
         self._tail: _Rows = _Rows.none(window)
@@ -90,14 +92,9 @@ class TileCutter:
         self._counter = KindCounter(scene.sensor.classes, edges, window.cols, first_row=window.row)
 
     @property
-    def span(self) -> float:
-        """Width of its tiles, metres."""
-        return self._lattice.span
-
-    @property
     def left(self) -> int:
         """Tiles not cut and not dropped yet: 0 once the strips have reached the window's end."""
-        return len(self._cells) - self._done
+        return len(self._corners) - self._done
 
     def cut(self, strip: Strip) -> Iterator[Cut]:
         """The tiles that a strip completes, in batches, row of tiles by row of tiles.
@@ -160,7 +157,7 @@ class TileCutter:
             cloudy = ~empty & (fractions[:, kinds.index("cloud")] > self._max_cloud)
         for why, lost in (("nodata", empty), ("cloud", cloudy)):
             self.dropped[why] += int(lost.sum())
-            self.lost[why] += map(tuple, self._cells[done.start : done.stop][lost].tolist())
+            self.lost[why] += map(tuple, self._corners[done.start : done.stop][lost].tolist())
         kept = np.flatnonzero(~empty & ~cloudy)
         return kept + done.start, fractions[kept]
 
@@ -189,20 +186,20 @@ class TileCutter:
     def _tiles(self, numbers: NDArray[np.int64], fractions: NDArray[np.float64]) -> list[Tile]:
         scene, kinds = self._scene, self._counter.kinds
         return [
-            Tile(
+            Tile.at(
                 epsg=scene.epsg,
-                span=self._lattice.span,
-                column=column,
-                row=row,
+                span=self.span,
+                west=west_,
+                north=north_,
                 datetime=scene.datetime,
                 platform=scene.platform,
                 collection=scene.collection,
-                scene_ids=(scene.id,),
+                scene_ids=scene.scene_ids,
                 regions=self._regions,
                 **dict(zip(kinds, of_tile, strict=True)),
             ).placed(Place(lon, lat, (west, south, east, north)))
-            for (column, row), (lon, lat, west, south, east, north), of_tile in zip(
-                self._cells[numbers].tolist(),
+            for (west_, north_), (lon, lat, west, south, east, north), of_tile in zip(
+                self._corners[numbers].tolist(),
                 self._places[numbers].tolist(),
                 fractions.tolist(),
                 strict=True,

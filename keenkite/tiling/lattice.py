@@ -10,8 +10,7 @@ import shapely
 from numpy.typing import NDArray
 
 from keenkite import utm
-from keenkite.errors import InputError, SceneError
-from keenkite.scene import Scene, Window
+from keenkite.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -78,60 +77,3 @@ class Lattice:
         if not footprint.equals(footprint.envelope):
             found &= shapely.covers(footprint, shapely.box(x, y - side, x + side, y))
         return np.column_stack([column[found], row[found]]).astype(np.int64)
-
-    def pixels(self, scene: Scene) -> int:
-        """Pixels of a scene along the side of a tile.
-
-        Raises:
-            InputError: Tiles of this span do not begin and end between two of them.
-        """
-        half = self.pitch / scene.metres
-        if half != round(half):
-            raise InputError(
-                f"a span of {self.span:g} m is not an even number of pixels of {scene.metres:g} m: "
-                f"take {scene.sensor.span:g} m, or a half or a double of it"
-            )
-        return 2 * round(half)
-
-    def window(self, cells: NDArray[np.int64], scene: Scene) -> Window:
-        """The pixels of a scene that its tiles need.
-
-        Args:
-            cells: (n, 2) (column, row), one or more.
-            scene: Of the same zone.
-
-        Raises:
-            InputError: there are no cells.
-            SceneError: the scene's pixels are not on the lattice, or a tile reaches beyond it.
-        """
-        if not len(cells):
-            raise InputError(f"scene {scene.id}: no cells, so no window; leave the scene out")
-        top, left = self.upper_left(cells, scene)
-        row, col, side = int(top.min()), int(left.min()), self.pixels(scene)
-        window = Window(
-            row=row, col=col, rows=int(top.max()) + side - row, cols=int(left.max()) + side - col
-        )
-        if min(row, col) < 0 or row + window.rows > scene.height or col + window.cols > scene.width:
-            raise SceneError(
-                f"scene {scene.id}: {window} reaches beyond its {scene.height} rows and "
-                f"{scene.width} columns; take cells from Lattice.cells with its footprint"
-            )
-        return window
-
-    def upper_left(
-        self, cells: NDArray[np.int64], scene: Scene
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(row, col) in the scene of the first pixel of each tile: two arrays of (n,).
-
-        Raises:
-            SceneError: the scene's pixels are not on the lattice.
-        """
-        if scene.west % scene.metres or scene.north % scene.metres:
-            raise SceneError(
-                f"scene {scene.id}: its origin ({scene.west}, {scene.north}) is not a multiple of "
-                f"{scene.metres:g} m, so its pixels are not those of the lattice; resample it first"
-            )
-        half = self.pixels(scene) // 2
-        col = cells[:, 0] * half - round(scene.west / scene.metres)
-        row = round(scene.north / scene.metres) - cells[:, 1] * half
-        return row, col

@@ -94,10 +94,10 @@ class Tile:
 
     @classmethod
     def at(cls, *, epsg: int, span: float, west: float, north: float, **facts: Any) -> Tile:
-        """A tile by its upper left corner, metres: on the lattice if the corner is."""
+        """A tile by its upper left corner, metres: on the lattice if the corner is, to 1 mm."""
         pitch = span / 2
         column, row = round(west / pitch), round(north / pitch)
-        if (column * pitch, row * pitch) == (west, north):
+        if max(abs(column * pitch - west), abs(row * pitch - north)) < 1e-3:
             return cls(epsg=epsg, span=span, column=column, row=row, **facts)
         return cls(epsg=epsg, span=span, corner=(west, north), **facts)
 

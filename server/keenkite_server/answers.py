@@ -1,6 +1,7 @@
-"""What tools answer: the structure that clients can compute with, and its text.
+"""What tools answer about tiles: the structure that clients can compute with, and its text.
 
 A text has every fact of its structure, because some clients show their model only one of the two.
+Builds, regions and collections are in `stock`.
 """
 
 from __future__ import annotations
@@ -10,246 +11,133 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel
 
+from keenkite.cloud import percent
+
 if TYPE_CHECKING:
-    from keenkite.index import Region
-    from keenkite.retrieval.search import Hit
+    from keenkite.retrieval.result import Hit
     from keenkite.tiling import Tile
 
-    from .jobs import Job
+ONLY_DETAILED = ("bounds", "regions", "scene_ids")
+"""What of a hit is left out of a concise answer."""
 
 
-class NeighbourOut(BaseModel):
-    """Where the concept of a `near` is."""
+class MetOut(BaseModel):
+    """How a hit meets `near` or `exclude`, and where the concept is."""
 
     text: str
-    km: float
+    within_km: float | None
+    km: float | None
     confidence: float
-    tile_id: str
+    tile_id: str | None
+    lon: float | None
+    lat: float | None
 
 
 class HitOut(BaseModel):
-    """One tile."""
+    """One tile, as the core writes a hit."""
 
     rank: int
     tile_id: str
     lon: float
     lat: float
-    date: str
-    score: float
+    datetime: str
     confidence: float
-    cover: dict[str, float]
-    near: list[NeighbourOut] | None = None
-    cloud: float | None = None
+    score: float
+    cloud: float | None
+    cover: dict[str, float | None]
+    span: float
+    near: list[MetOut]
+    exclude: list[MetOut]
     bounds: list[float] | None = None
-    region: str | None = None
-    scene: str | None = None
+    regions: list[str] | None = None
+    scene_ids: list[str] | None = None
     scene_url: str | None = None
 
 
 class HitsOut(BaseModel):
     """A page of an answer."""
 
+    collection: str
     verdict: Literal["strong", "weak", "none"]
     reason: str | None = None
     hits: list[HitOut]
     next_cursor: str | None = None
 
 
-class JobOut(BaseModel):
-    """One build."""
-
-    job_id: str
-    region: str
-    state: Literal["queued", "running", "interrupted", "done", "failed", "cancelled"]
-    tiles: int
-    tiles_done: int
-    scenes: int
-    scenes_done: int
-    seconds_left: int | None = None
-    kept: int | None = None
-    dropped: dict[str, int] | None = None
-    failed_scenes: list[str] | None = None
-    message: str | None = None
-
-
-class BuildOut(BaseModel):
-    """A build that was begun, or what it would be."""
-
-    dry_run: bool
-    scenes: int
-    tiles: int
-    done_before: int
-    megabytes: int
-    minutes: float
-    job: JobOut | None = None
-
-
-class JobsOut(BaseModel):
-    """Builds, the newest first."""
-
-    jobs: list[JobOut]
-
-
-class RegionOut(BaseModel):
-    """What the index has of a region."""
-
-    region: str
-    bounds: list[float]
-    start: str
-    end: str
-    tiles: int
-    scenes: int
-
-
-class IndexOut(BaseModel):
-    """What the index has."""
-
-    model: str | None = None
-    tiles: int
-    regions: list[RegionOut]
-    builds: list[JobOut]
-
-
 def plain(answer: BaseModel) -> dict[str, Any]:
-    """A structure for the wire; what does not apply is left out."""
-    return answer.model_dump(mode="json", exclude_none=True)
-
-
-# --- hits -------------------------------------------------------------------------------------
+    """A structure for the wire; what was not said is left out."""
+    return answer.model_dump(mode="json", exclude_unset=True)
 
 
 def hit_out(hit: Hit, *, detailed: bool, catalog: str) -> HitOut:
     """A hit of the core's search."""
-    tile = hit.tile
-    more: dict[str, Any] = {}
-    if detailed:
-        more = {
-            "cloud": round(tile.cloud, 2),
-            "bounds": [round(edge, 5) for edge in tile.bounds],
-            "region": tile.region,
-            "scene": tile.scene_id,
-            "scene_url": scene_url(catalog, tile),
-        }
-    return HitOut(
-        rank=hit.rank,
-        tile_id=tile.id,
-        lon=round(tile.lon, 4),
-        lat=round(tile.lat, 4),
-        date=f"{tile.datetime:%Y-%m-%d}",
-        score=round(hit.score, 3),
-        confidence=round(hit.confidence, 2),
-        cover={
-            kind: round(share, 2)
-            for kind in ("water", "vegetation", "bare", "snow")
-            if (share := getattr(tile, kind)) >= 0.01
-        },
-        near=[
-            NeighbourOut(
-                text=other.text,
-                km=round(other.distance_km, 1),
-                confidence=round(other.confidence, 2),
-                tile_id=other.tile.id,
-            )
-            for other in hit.neighbours
-        ]
-        or None,
-        **more,
-    )
+    facts = hit.to_json()
+    if not detailed:
+        facts = {name: value for name, value in facts.items() if name not in ONLY_DETAILED}
+    elif url := scene_url(catalog, hit.tile):
+        facts["scene_url"] = url
+    return HitOut(**facts)
 
 
 def scene_url(catalog: str, tile: Tile) -> str | None:
-    """The STAC item a tile was cut from; None for catalogs that are folders of this host."""
+    """The STAC item a tile was cut from, the first of several; None for catalogs that are folders
+    of this host."""
     if not catalog.lower().startswith(("http://", "https://")):
         return None
     parts = urlsplit(catalog)
     host = parts.netloc.rpartition("@")[2]  # never a password
     path = f"{parts.path.rstrip('/')}/collections/{quote(tile.collection)}/items/"
-    return f"{parts.scheme}://{host}{path}{quote(tile.scene_id)}"
+    return f"{parts.scheme}://{host}{path}{quote(tile.scene_ids[0])}"
 
 
 def hits_text(answer: HitsOut, about: str) -> str:
     """A page of hits, a line each."""
+    where = f"for {about} in collection {answer.collection}"
     if not answer.hits:
-        return f"verdict: none. {answer.reason or 'Nothing found'} (for {about})."
-    head = f"verdict: {answer.verdict}, for {about}"
+        return f"verdict: none. {answer.reason or 'Nothing found'} ({where})."
+    spans = sorted({hit.span for hit in answer.hits})
+    head = f"verdict: {answer.verdict}, {where}; tiles {_spans_text(spans)} wide, cover where not 0"
     lines = [f"{head}. {answer.reason}" if answer.reason else head]
-    lines += [_hit_line(hit) for hit in answer.hits]
+    lines += [_hit_line(hit, with_span=len(spans) > 1) for hit in answer.hits]
     if answer.next_cursor:
         lines.append(f"More: same arguments with cursor {answer.next_cursor}")
     return "\n".join(lines)
 
 
-def _hit_line(hit: HitOut) -> str:
-    cover = "".join(f", {kind} {share:g}" for kind, share in hit.cover.items())
-    line = (
-        f"{hit.rank}. {hit.tile_id} at lon {hit.lon:g}, lat {hit.lat:g}, {hit.date}, "
-        f"score {hit.score:g}, confidence {hit.confidence:g}{cover}"
+def cloud_text(cloud: float | None) -> str:
+    """A tile's cloud, in the one form that is used for it."""
+    return "cloud unknown" if cloud is None else f"cloud {percent(cloud)}"
+
+
+def _spans_text(spans: list[float]) -> str:
+    return " and ".join(f"{span:g} m" for span in spans)
+
+
+def _hit_line(hit: HitOut, *, with_span: bool) -> str:
+    cover = "".join(
+        f", {kind} {'unknown' if share is None else f'{share:g}'}"
+        for kind, share in hit.cover.items()
+        if share != 0
     )
-    for other in hit.near or []:
-        line += f"; {other.text!r} {other.km:g} km away in {other.tile_id}"
-        line += f" (confidence {other.confidence:g})"
-    if hit.scene:
-        bounds = ", ".join(f"{edge:g}" for edge in hit.bounds or [])
-        line += f"; cloud {hit.cloud:g}, bounds {bounds}, region {hit.region}, scene {hit.scene}"
+    line = (
+        f"{hit.rank}. {hit.tile_id} at lon {hit.lon}, lat {hit.lat}, {hit.datetime}, "
+        f"score {hit.score:g}, confidence {hit.confidence:g}, {cloud_text(hit.cloud)}{cover}"
+    )
+    line += f", {hit.span:g} m wide" if with_span else ""
+    line += "".join(f"; near {_met_text(met)}" for met in hit.near)
+    line += "".join(f"; without {_met_text(met)}" for met in hit.exclude)
+    if hit.bounds is not None:
+        line += f"; bounds {', '.join(map(str, hit.bounds))}"
+        line += f"; regions {', '.join(hit.regions or []) or 'none'}"
+        line += f"; scenes {', '.join(hit.scene_ids or [])}"
     return line + (f" {hit.scene_url}" if hit.scene_url else "")
 
 
-# --- builds and regions -----------------------------------------------------------------------
-
-
-def job_out(job: Job) -> JobOut:
-    """A job's record, for clients."""
-    rate = job.tiles_done / job.seconds if job.seconds and job.tiles_done else None
-    running = job.state == "running"
-    return JobOut(
-        job_id=job.id,
-        region=job.request.region,
-        state=job.state,
-        tiles=job.tiles,
-        tiles_done=job.tiles_done,
-        scenes=job.scenes,
-        scenes_done=job.scenes_done,
-        seconds_left=round((job.tiles - job.tiles_done) / rate) if running and rate else None,
-        kept=job.kept if job.finished else None,
-        dropped=job.dropped or None,
-        failed_scenes=list(job.failed_scenes)[:20] or None,
-        message=job.message,
-    )
-
-
-def job_text(job: JobOut) -> str:
-    """A job in one line."""
-    line = (
-        f"{job.job_id}, region {job.region}: {job.state}, {job.tiles_done:,} of {job.tiles:,} "
-        f"tiles, {job.scenes_done} of {job.scenes} scenes"
-    )
-    if job.seconds_left is not None:
-        line += f", about {job.seconds_left} s left"
-    if job.kept is not None:
-        line += f", {job.kept:,} tiles kept"
-    for why, number in (job.dropped or {}).items():
-        line += f", {number:,} dropped for {why}"
-    if job.failed_scenes:
-        line += f", scenes that could not be read: {', '.join(job.failed_scenes)}"
-    return line + (f". {job.message}" if job.message else "")
-
-
-def region_out(region: Region) -> RegionOut:
-    """A region of the core's index."""
-    return RegionOut(
-        region=region.name,
-        bounds=[round(edge, 4) for edge in region.bounds],
-        start=region.start.isoformat(),
-        end=region.end.isoformat(),
-        tiles=region.tiles,
-        scenes=region.scenes,
-    )
-
-
-def region_text(region: RegionOut) -> str:
-    """A region in one line."""
-    west, south, east, north = region.bounds
-    return (
-        f"{region.region}: west {west:g}, south {south:g}, east {east:g}, north {north:g}; "
-        f"{region.start} to {region.end}; {region.tiles:,} tiles of {region.scenes} scenes"
-    )
+def _met_text(met: MetOut) -> str:
+    text = repr(met.text)
+    if met.within_km is not None:
+        text += f" within {met.within_km:g} km"
+    if met.tile_id is None:
+        return f"{text}: confidence {met.confidence:g}"
+    where = f"{met.km} km away in {met.tile_id}, lon {met.lon}, lat {met.lat}"
+    return f"{text}: {where}, confidence {met.confidence:g}"

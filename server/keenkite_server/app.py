@@ -1,4 +1,4 @@
-"""The MCP server: tools, resources and prompts around one workspace."""
+"""The MCP server: tools, resources and prompts around one library."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from mcp.server.mcpserver import MCPServer
 from keenkite import __version__
 
 from .build_tools import BuildTools
+from .builder import Builder
 from .index_tools import IndexTools
+from .library import Library
 from .picture_tools import PictureTools
 from .prompts import INSTRUCTIONS, add_prompts
 from .resources import add_resources
 from .search_tools import SearchTools
-from .settings import ServerSettings
 from .tasks import BuildTasks
-from .library import Workspace
 
 
-def make_server(settings: ServerSettings, workspace: Workspace | None = None) -> MCPServer:
-    """A server for these settings; the caller closes the workspace.
+def make_server(library: Library, builder: Builder) -> MCPServer:
+    """A server over these, by the library's settings; the caller closes both.
 
     Raises:
         InputError: the settings of authentication cannot be used.
     """
-    workspace = workspace or Workspace(settings)
-    tools = SearchTools(workspace).tools()
-    tools += PictureTools(workspace).tools()
-    tools += IndexTools(workspace).tools()
+    settings = library.settings
+    tools = SearchTools(library).tools()
+    tools += PictureTools(library).tools()
+    tools += IndexTools(library).tools()
     if not settings.read_only:
-        tools += BuildTools(workspace).tools()
+        tools += BuildTools(builder).tools()
     auth = verifier = None
     if settings.transport == "http" and settings.authenticated:
         from .auth import auth_of
@@ -41,11 +41,11 @@ def make_server(settings: ServerSettings, workspace: Workspace | None = None) ->
         instructions=INSTRUCTIONS,
         version=__version__,
         tools=tools,
-        extensions=[BuildTasks(workspace)],
+        extensions=[BuildTasks(library)],
         auth=auth,
         token_verifier=verifier,
         log_level="WARNING",
     )
-    add_resources(server, workspace)
+    add_resources(server, library)
     add_prompts(server)
     return server

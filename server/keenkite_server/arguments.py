@@ -1,4 +1,4 @@
-"""The arguments that tools share, as clients see them and as the core takes them.
+"""The arguments that tools share: as clients see them, and what they are in the core.
 
 Coordinates are degrees in WGS 84, longitude first, wherever they appear.
 """
@@ -11,15 +11,26 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from keenkite.cloud import cloud_fraction
 from keenkite.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from keenkite.area import Area
+    from keenkite.index import Filters
+    from keenkite.retrieval.query import Near
 
 MAX_TEXT = 300
 """Characters: a concept is a few words, and the model reads 77 tokens."""
 
-TILE_ID = r"^[0-9]{5}-(-?[0-9]{1,5}-){2}[0-9]{8}-[A-Za-z0-9]{1,12}$"
+_METRES = r"[0-9]{1,8}([.][0-9]{1,3})?"
+TILE_ID = (
+    rf"^[0-9]{{5}}-{_METRES}-(-?[0-9]{{1,7}}--?[0-9]{{1,7}}|@-?{_METRES}--?{_METRES})"
+    r"-[0-9]{8}T[0-9]{6}-[A-Za-z0-9_]{1,24}$"
+)
+"""See `keenkite.tiling.Tile.id`: zone, span, where on the lattice or off it, time, platform."""
+COLLECTION = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$"
 JOB_ID = r"^build-[0-9a-f]{12}$"
 SOME_TEXT = r"\S"
 REGION = r"^\w[\w .-]{0,62}$"
@@ -40,6 +51,13 @@ def _iso_day(value: Any) -> Any:
     return value
 
 
+def _cloud(value: Any) -> float:
+    try:
+        return cloud_fraction(value)
+    except InputError:
+        raise ValueError('cloud is a fraction (0.2), or per cent (20, "20%")') from None
+
+
 Number = Annotated[float, BeforeValidator(_not_bool), Field(allow_inf_nan=False)]
 Whole = Annotated[int, BeforeValidator(_not_bool)]
 Day = Annotated[date, BeforeValidator(_iso_day)]
@@ -51,7 +69,7 @@ JobId = Annotated[str, Field(pattern=JOB_ID)]
 TileId = Annotated[str, Field(pattern=TILE_ID)]
 Format = Annotated[
     Literal["concise", "detailed"],
-    Field(description="detailed adds bounds, region, scene and its address"),
+    Field(description="detailed adds bounds, regions, scenes and their address"),
 ]
 
 Bbox = Annotated[
@@ -75,7 +93,14 @@ Cursor = Annotated[
     Annotated[str, Field(max_length=100)] | None,
     Field(description="next_cursor of the previous answer; all else unchanged"),
 ]
-MaxCloud = Annotated[Fraction | None, Field(description="Largest cloudy fraction of a tile, 0-1")]
+Cloud = Annotated[float | str, BeforeValidator(_cloud)]
+MaxCloud = Annotated[
+    Cloud | None, Field(description='Most cloud of a tile: 0.2, 20 or "20%"; above 1 is per cent')
+]
+CollectionName = Annotated[
+    Annotated[str, Field(pattern=COLLECTION)] | None,
+    Field(description="Needed only where list_indexes names several"),
+]
 Limit = Annotated[Whole, Field(ge=1, le=50, description="Hits on this page")]
 
 
@@ -104,6 +129,12 @@ class NearBy(_Strict):
     text: Text
     within_km: Annotated[Number, Field(gt=0, le=100)] = 3.0
 
+    def near(self) -> Near:
+        """The same in the core."""
+        from keenkite.retrieval.query import Near
+
+        return Near(text=self.text, within_km=self.within_km)
+
 
 class Cover(_Strict):
     """[lowest, highest] fraction, 0-1, of a tile's ground."""
@@ -119,6 +150,15 @@ class Cover(_Strict):
         return {kind: (low, high) for kind, (low, high) in given.items()}
 
 
+NearTexts = Annotated[
+    Annotated[list[NearBy], Field(max_length=3)] | None,
+    Field(description='Concepts close by: [{"text": "sea", "within_km": 3}]'),
+]
+ExcludeTexts = Annotated[
+    Annotated[list[Text | NearBy], Field(max_length=5)] | None,
+    Field(description='Concepts to avoid in the tile, or near it as in near: ["houses"]'),
+]
+TileIds = Annotated[list[TileId], Field(max_length=10)] | None
 CircleArea = Annotated[Circle | None, Field(description="Area as a circle; degrees, km")]
 Covers = Annotated[
     Cover | None,
@@ -152,3 +192,41 @@ def area_of(
         ring = polygon if polygon[0] == polygon[-1] else [*polygon, polygon[0]]
         return Area.from_geojson({"type": "Polygon", "coordinates": [ring]})
     return None
+
+
+def filters_of(
+    *,
+    bbox: list[float] | None = None,
+    circle: Circle | None = None,
+    polygon: list[list[float]] | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    max_cloud: float | str | None = None,
+    cover: Cover | None = None,
+    region: str | None = None,
+) -> Filters:
+    """Which tiles to look among.
+
+    Raises:
+        InputError: see `area_of`; or days, cloud or cover contradict themselves.
+    """
+    from keenkite.index import Filters
+
+    return Filters(
+        area=area_of(bbox, circle, polygon),
+        start=start,
+        end=end,
+        max_cloud=max_cloud,
+        cover=cover.spans() if cover else {},
+        regions=(region,) if region else (),
+    )
+
+
+def near_of(given: Sequence[NearBy] | None) -> tuple[Near, ...]:
+    """What must be close by."""
+    return tuple(each.near() for each in given or ())
+
+
+def exclude_of(given: Sequence[str | NearBy] | None) -> tuple[str | Near, ...]:
+    """What must not be there, or not close by."""
+    return tuple(each if isinstance(each, str) else each.near() for each in given or ())

@@ -1,4 +1,4 @@
-"""The edge: arguments are checked, and errors become words for a model, once and here.
+"""The boundary: arguments are checked, and errors become words for a model, once and here.
 
 Inside, tools take checked arguments and raise KeenkiteError. What leaves is either an answer or
 one text that says what was wrong and what to do next. No path, address or secret of the host is
@@ -12,7 +12,6 @@ import logging
 import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from mcp.server.mcpserver import Context
@@ -25,7 +24,7 @@ from pydantic_core import ErrorDetails
 
 from keenkite.errors import KeenkiteError
 
-from .arguments import JOB_ID, REGION, SOME_TEXT, TILE_ID
+from .arguments import COLLECTION, JOB_ID, REGION, SOME_TEXT, TILE_ID
 from .settings import ServerSettings
 
 logger = logging.getLogger(__name__)
@@ -39,17 +38,17 @@ class Scrubber:
 
     def __init__(self, settings: ServerSettings) -> None:
         names: list[tuple[str, str]] = []
-        for value, word in (
-            (settings.qdrant_api_key, "the key"),
-            (settings.weights, "the weights file"),
-            (settings.data, "the data folder"),
-            (settings.qdrant_url, "the index server"),
-            (settings.catalog, "the catalog"),
-            (settings.model if os.sep in settings.model else None, "the model"),
+        for value, word, is_path in (
+            (settings.qdrant_api_key, "the key", False),
+            (settings.weights, "the weights file", True),
+            (settings.files, "the data folder", True),
+            (settings.data, "the index server", False) if settings.by_url else (None, "", False),
+            (settings.catalog, "the catalog", True),
+            (settings.model if os.sep in (settings.model or "") else None, "the model", True),
         ):
             if value:
                 names.append((str(value), word))
-                if isinstance(value, Path) or word in ("the catalog", "the model"):
+                if is_path:
                     names.append((os.path.abspath(value), word))  # noqa: PTH100  (a str, and no Path)
         # The longest first: a weights file may lie in the data folder. What follows a name, such
         # as the rest of a path, goes with it.
@@ -147,20 +146,17 @@ def _slim(schema: Any) -> Any:
         return [_slim(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    slim = {}
+    slim: dict[str, Any] = {}
     for key, value in schema.items():
         if key in ("properties", "$defs"):
             slim[key] = {name: _slim(part) for name, part in value.items()}
-        elif not (key == "title" and isinstance(value, str)) and not (
-            key == "default" and value is None
-        ):
+        elif not (key == "title" and isinstance(value, str)):
             slim[key] = _slim(value)
-    choices = slim.get("anyOf")
-    if choices and {"type": "null"} in choices:
-        rest = [choice for choice in choices if choice != {"type": "null"}]
-        if len(rest) == 1:
-            del slim["anyOf"]
-            slim = {**rest[0], **slim}
+    if slim.get("default", ...) is None:
+        del slim["default"]
+        if "anyOf" in slim:
+            rest = [choice for choice in slim.pop("anyOf") if choice != {"type": "null"}]
+            slim = {**rest[0], **slim} if len(rest) == 1 else {"anyOf": rest, **slim}
     return slim
 
 
@@ -177,9 +173,10 @@ def _explain(error: ValidationError, given: dict[str, Any], schema: dict[str, An
 
 
 _FORMS = {
-    TILE_ID: "a tile id has the form 32654-345-3550-20240512-S2B and comes from an answer",
+    TILE_ID: "a tile id has the form 32654-2240-345-3550-20240512T012345-S2B, from an answer",
     JOB_ID: "a job id has the form build-0123456789ab and comes from build_index",
     REGION: "a region's name has up to 63 letters, digits, spaces, dots and dashes",
+    COLLECTION: "a collection's name has letters, digits, dots and dashes; see list_indexes",
     SOME_TEXT: "a text is expected",
 }
 """Pattern of an argument -> what to say instead of it."""

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 from keenkite.errors import InputError, KeenkiteError
 
 from .boundary import Scrubber
-from .jobs import BuildRequest, Job, JobStore
+from .choice import Site
+from .jobs import Job, JobStore
+from .library import Library
 
 if TYPE_CHECKING:
-    from keenkite.build import Plan
-    from keenkite.build.progress import Progress, Report
-
-    from .library import Workspace
+    from keenkite.build import BuildRequest, Plan, Progress, Report
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +27,9 @@ MAX_RUNS = 5
 DEFAULT_RATE = 20.0
 """Tiles a second, until a build of this data folder has shown the machine's own."""
 
-BYTES_PER_TILE = 112 * 112 * 4.3
-"""Of the files behind a tile's own 112 × 112 pixels: three bands of 16 bits, mildly compressible,
-and the classification. Overlap with neighbours is read once."""
+BYTES_PER_PIXEL = 4.3
+"""Of the files behind a pixel: three bands of 16 bits, mildly compressible, and the
+classification."""
 
 
 class _Ended(Exception):  # noqa: N818  (an order, not an error)
@@ -40,11 +39,10 @@ class _Ended(Exception):  # noqa: N818  (an order, not an error)
 class Builder:
     """Takes builds, checks them against the operator's limits, and does them."""
 
-    def __init__(self, workspace: Workspace, store: JobStore) -> None:
-        self._workspace = workspace
-        self.store = store
-        """The records of the jobs, those of other servers on the same folder too."""
-        self._scrub = Scrubber(workspace.settings)
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self.store: JobStore = library.jobs
+        self._scrub = Scrubber(library.settings)
         self._queue: Queue[Job | None] = Queue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -52,17 +50,15 @@ class Builder:
 
     # --- what a client may ask for ------------------------------------------------------------
 
-    def plan(self, request: BuildRequest) -> Plan:
-        """What a build would do.
+    def plan(self, request: BuildRequest, site: Site) -> Plan:
+        """What a build would do; needs no model.
 
         Raises:
             InputError: it is beyond the operator's limits, or cannot be used.
             CatalogError: the catalog cannot be asked.
         """
-        limits = self._workspace.settings
+        limits = self.library.settings
         days = (request.end - request.start).days + 1
-        if request.start > request.end:
-            raise InputError(f"start {request.start} is after end {request.end}: swap them.")
         if days > limits.max_days:
             raise InputError(f"{days:,} days are more than the {limits.max_days:,} allowed here.")
         if request.area.km2 > limits.max_area_km2:
@@ -72,17 +68,8 @@ class Builder:
             )
         from keenkite.build import plan_build
 
-        index, _ = self._workspace.index_to_write()
-        plan = plan_build(
-            index,
-            request.area,
-            request.start,
-            request.end,
-            catalog=self._workspace.catalog(),
-            max_cloud=request.max_cloud,
-            choose=request.choose,
-            region=request.region,
-        )
+        index = None if site.new else self.library.open(site.name).index
+        plan = plan_build(request, catalog=self.library.catalog(), indexes=[index])
         if plan.tiles > limits.max_tiles:
             raise InputError(
                 f"This build has {plan.tiles:,} tiles, more than the {limits.max_tiles:,} allowed "
@@ -90,13 +77,13 @@ class Builder:
             )
         return plan
 
-    def submit(self, request: BuildRequest, plan: Plan) -> Job:
+    def submit(self, request: BuildRequest, plan: Plan, *, collection: str) -> Job:
         """Start a build, or put it in the queue.
 
         Raises:
             InputError: there were too many builds in the last hour.
         """
-        limit = self._workspace.settings.builds_per_hour
+        limit = self.library.settings.builds_per_hour
         with self._lock:
             since = datetime.now(UTC) - timedelta(hours=1)
             recent = [job for job in self.store.all() if job.created > since]
@@ -105,7 +92,9 @@ class Builder:
                     f"{len(recent)} builds were started within the last hour, and {limit} are "
                     "allowed here. Wait, or ask for one larger area instead of several."
                 )
-            job = self.store.create(request, tiles=plan.tiles, scenes=len(plan.todo))
+            job = self.store.create(
+                request, collection=collection, tiles=plan.tiles, scenes=len(plan.todo)
+            )
         self._enqueue(job)
         return job
 
@@ -132,7 +121,12 @@ class Builder:
         self._queue.put(None)
         if self._thread is not None:
             self._thread.join(wait)
-        self.store.close()
+
+    def __enter__(self) -> Builder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def _enqueue(self, job: Job) -> None:
         with self._lock:
@@ -167,7 +161,7 @@ class Builder:
         job = store.update(job, state="running", runs=job.runs + 1)
         meter = _Recorder(self, store, job)
         try:
-            report = self._build(job.request, meter)
+            report = self._build(job, meter)
         except _Ended:
             if not self._stopping:
                 store.finish(meter.job, "cancelled")
@@ -181,21 +175,15 @@ class Builder:
         else:
             self._conclude(meter.job, report)
 
-    def _build(self, request: BuildRequest, meter: _Recorder) -> Report:
-        from keenkite.build import build_index
+    def _build(self, job: Job, meter: _Recorder) -> Report:
+        from keenkite.build import Target, build
 
-        index, encoder = self._workspace.index_to_write(wait=None)
-        return build_index(
-            index,
-            encoder,
-            request.area,
-            request.start,
-            request.end,
-            catalog=self._workspace.catalog(),
-            max_cloud=request.max_cloud,
-            choose=request.choose,
-            region=request.region,
-            pixels=self._workspace.pixels(),
+        index, encoder = self.library.to_write(job.collection)
+        return build(
+            job.request,
+            [Target(index=index, encoder=encoder)],
+            catalog=self.library.catalog(),
+            pixels=self.library.pixels,
             progress=meter,
         )
 
@@ -209,6 +197,7 @@ class Builder:
             "failed" if message else "done",
             message=message,
             kept=job.kept + report.kept,
+            labelled=job.labelled + report.labelled,
             dropped=dict(report.dropped),
             failed_scenes=failed,
         )

@@ -10,8 +10,11 @@ from typing import get_type_hints
 
 from keenkite import __version__
 from keenkite.errors import KeenkiteError
+from keenkite.settings import parse, read_environment
 
-from .settings import ServerSettings, parse
+from .settings import ServerSettings, flag
+
+_ALIASES = {"data": ("--index",)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,8 +39,13 @@ def settings_of(argv: Sequence[str] | None = None) -> ServerSettings:
         InputError: they cannot be used.
     """
     given = vars(_parser().parse_args(argv))
-    return ServerSettings.from_environment(
-        **{name: parse(name, str(value)) for name, value in given.items() if value is not None}
+    return read_environment(
+        ServerSettings,
+        **{
+            name: parse(ServerSettings, name, str(value))
+            for name, value in given.items()
+            if value is not None
+        },
     )
 
 
@@ -52,15 +60,15 @@ def _parser() -> argparse.ArgumentParser:
     for option in fields(ServerSettings):
         if "help" not in option.metadata:
             continue
-        flag = f"--{option.name.replace('_', '-')}"
+        names = [flag(option.name), *_ALIASES.get(option.name, ())]
         shown = option.default
         text = option.metadata["help"]
         if kinds[option.name] is bool:
-            parser.add_argument(flag, action="store_true", default=None, help=text)
+            parser.add_argument(*names, action="store_true", default=None, help=text)
             continue
         if shown not in (None, ()):
             text = f"{text} (default {shown})"
-        parser.add_argument(flag, help=text.replace("%", "%%"))
+        parser.add_argument(*names, help=text.replace("%", "%%"))
     return parser
 
 

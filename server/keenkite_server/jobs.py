@@ -17,16 +17,17 @@ import re
 import secrets
 import time
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from keenkite.area import Area
 from keenkite.errors import InputError, StorageError, TileIndexError
-from keenkite.index.embedded.folder import write_whole
-from keenkite.index.embedded.lock import FileLock
+from keenkite.files import FileLock, make_folder, write_whole
 
 from .arguments import JOB_ID
+
+if TYPE_CHECKING:
+    from keenkite.build import BuildRequest
 
 logger = logging.getLogger(__name__)
 
@@ -38,39 +39,13 @@ KEPT = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildRequest:
-    """What a client asked to be built."""
-
-    region: str
-    area: Area
-    start: date
-    end: date
-    max_cloud: float
-    """Percentage, 0-100, of a scene."""
-    choose: Literal["every-date", "least-cloudy"]
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as JSON values."""
-        area = {"circle": self.area.circle} if self.area.circle else self.area.to_geojson()
-        days = {"start": self.start.isoformat(), "end": self.end.isoformat()}
-        rest = {name: getattr(self, name) for name in ("region", "max_cloud", "choose")}
-        return {**rest, **days, "area": area}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> BuildRequest:
-        """The inverse of `to_json`."""
-        circle = value["area"].get("circle")
-        area = Area.around(*circle) if circle else Area.from_geojson(value["area"])
-        days = {name: date.fromisoformat(value[name]) for name in ("start", "end")}
-        return cls(**{**value, **days, "area": area})
-
-
-@dataclass(frozen=True, kw_only=True)
 class Job:
     """One build, as its record has it."""
 
     id: str
     request: BuildRequest
+    collection: str
+    """Name of the collection that is built into; perhaps it is made for it."""
     state: State
     created: datetime
     updated: datetime
@@ -88,6 +63,8 @@ class Job:
     """Why it failed."""
     kept: int = 0
     """Tiles written to the index."""
+    labelled: int = 0
+    """Tiles that were there, and got the region's name too."""
     dropped: dict[str, int] = field(default_factory=dict)
     """Reason -> tiles."""
     failed_scenes: dict[str, str] = field(default_factory=dict)
@@ -107,6 +84,8 @@ class Job:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Job:
         """The inverse of `to_json`."""
+        from keenkite.build import BuildRequest
+
         times = {name: datetime.fromisoformat(value[name]) for name in ("created", "updated")}
         return cls(**{**value, **times, "request": BuildRequest.from_json(value["request"])})
 
@@ -119,20 +98,18 @@ class JobStore:
         self._folder = folder
         self._mine: dict[str, FileLock] = {}
 
-    def create(self, request: BuildRequest, *, tiles: int, scenes: int) -> Job:
+    def create(self, request: BuildRequest, *, collection: str, tiles: int, scenes: int) -> Job:
         """A new job, queued and held by this process.
 
         Raises:
             StorageError: the folder cannot be written.
         """
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"Cannot make {self._folder}: {error.strerror}.") from error
+        make_folder(self._folder)
         now = datetime.now(UTC)
         job = Job(
             id=f"build-{secrets.token_hex(6)}",
             request=request,
+            collection=collection,
             state="queued",
             created=now,
             updated=now,

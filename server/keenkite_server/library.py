@@ -1,26 +1,24 @@
-"""What the tools work on: one server's encoder, index, pixels and catalog.
+"""The library of a server: the collections of its data folder, their pixels, catalogue and jobs.
 
-Each is made when first needed, so that a server answers tools/list before torch is imported.
+Everything is opened when first needed, so that a server answers tools/list before torch is
+imported. Other processes may build into the folder, or remove from it, at any time.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
-from pathlib import Path
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from keenkite.errors import (
-    EncoderMismatchError,
-    InputError,
-    KeenkiteError,
-    ModelError,
-    TileIndexError,
-)
+from keenkite.errors import InputError, KeenkiteError, NoIndexError
 
+from .choice import NO_INDEX, Choice, Site
+from .jobs import JobStore
+from .models import PATIENCE, ClipModels, Models, Source
 from .settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -30,183 +28,180 @@ if TYPE_CHECKING:
     from keenkite.catalog import Catalog
     from keenkite.encoder import Encoder
     from keenkite.index import TileIndex
+    from keenkite.index.collections import Collection
     from keenkite.pixels import PixelArchive
     from keenkite.tiling import Tile
 
-    from .builder import Builder
-
-logger = logging.getLogger(__name__)
-
-PATIENCE = 25.0
-"""Seconds a call waits for the model; clients give up on a call after 30 to 60."""
-
-NO_INDEX = "Nothing is indexed yet. Call build_index with a region name, an area and two dates."
-
-Loader = Callable[[Callable[[int, int], None]], "Encoder"]
-"""Makes the encoder; is given a callback for (bytes so far, bytes in all) of a download."""
+FRESH = 5.0
+"""Seconds that the list of a server's collections is good for: to ask takes some requests."""
 
 
-class Workspace:
+@dataclass(frozen=True, kw_only=True)
+class Holding:
+    """A collection that is open."""
+
+    name: str
+    index: TileIndex
+
+
+class Library:
     """Threads may share it."""
 
-    def __init__(self, settings: ServerSettings, *, load_encoder: Loader | None = None) -> None:
-        """The loader is for tests and for encoders of one's own; by default ClipEncoder.load."""
+    def __init__(self, settings: ServerSettings, *, source: Source | None = None) -> None:
+        """The source of encoders is for tests and for encoders of one's own."""
         self.settings = settings
-        self._load = load_encoder or self._load_clip
+        self.models = Models(source or ClipModels(settings))
+        self.jobs = JobStore(settings.files / "jobs")
+        """The records of builds, those of other servers on the same folder too."""
         self._lock = threading.Lock()
-        self._loading: Future[Encoder] | None = None
-        self._downloaded: tuple[int, int] | None = None
-        self._index: TileIndex | None = None
+        self._open: dict[str, TileIndex] = {}
+        self._listed: tuple[float, list[Collection]] | None = None
         self._catalog: Catalog | None = None
-        self._builder: Builder | None = None
 
-    # --- the encoder --------------------------------------------------------------------------
+    # --- which collections there are ----------------------------------------------------------
 
-    def start_loading(self) -> Future[Encoder]:
-        """Load the model in the background, unless it is there or on its way."""
+    def collections(self) -> list[Collection]:
+        """Those that there are now, damaged ones too; none of them is opened for it.
+
+        Raises:
+            TileIndexError: the Qdrant server cannot be asked.
+        """
+        from keenkite.index.collections import collections
+
+        settings = self.settings
+        if settings.by_url and self._listed and time.monotonic() - self._listed[0] < FRESH:
+            return self._listed[1]
+        found = collections(settings.place, api_key=settings.qdrant_api_key)
+        self._listed = (time.monotonic(), found)
+        return found
+
+    def choose(self, name: str | None = None) -> Collection:
+        """A collection to read; which, and what is raised: see `Choice.to_read`."""
+        return self._choice().to_read(name)
+
+    def site(self, name: str | None = None) -> Site:
+        """Where a build goes that names this collection, or none: see `Choice.to_build`."""
+        from keenkite.index.collections import name_for
+
+        settings = self.settings
+        in_url = urlsplit(settings.data).path.strip("/").rpartition("/")[2]
+        fresh = settings.collection or (in_url if settings.by_url else "")
+        return self._choice().to_build(name, fresh or name_for(self.models.source.usual))
+
+    def _choice(self) -> Choice:
+        return Choice(
+            there=self.collections(),
+            preferred=self.settings.collection,
+            source=self.models.source,
+        )
+
+    # --- collections, opened ------------------------------------------------------------------
+
+    def open(self, name: str | None = None) -> Holding:
+        """A collection to read; which, and what is raised: see `choose`."""
+        return self.opened(self.choose(name))
+
+    def every(self) -> list[Holding]:
+        """All that can be used."""
+        found = []
+        for collection in self.collections():
+            if collection.problem is None:
+                try:
+                    found.append(self.opened(collection))
+                except KeenkiteError:
+                    continue  # list_indexes says what is wrong with it
+        return found
+
+    def opened(self, found: Collection) -> Holding:
+        """A collection that is there, to read; it stays open."""
         with self._lock:
-            if self._loading is None or (self._loading.done() and self._loading.exception()):
-                self._loading = Future()
-                threading.Thread(
-                    target=self._run_loading, args=(self._loading,), name="load", daemon=True
-                ).start()
-            return self._loading
+            index = self._open.get(found.name)
+            if index is not None and index.encoder_name != found.encoder:
+                index.close()  # it was removed, and another made under its name
+                index = None
+            if index is None:
+                index = self._open[found.name] = self._open_index(found.location, None)
+            return Holding(name=found.name, index=index)
 
-    def encoder(self, wait: float | None = PATIENCE) -> Encoder:
-        """The model, waiting some seconds for it; without end when `wait` is None.
+    def encoder(self, holding: Holding, wait: float | None = PATIENCE) -> Encoder:
+        """The encoder of its vectors.
 
         Raises:
             ModelError: it cannot be had, or is still loading.
+            EncoderMismatchError: what was loaded by its name is another.
         """
-        loading = self.start_loading()
-        try:
-            return loading.result(wait)
-        except NotYet:
-            raise ModelError(
-                f"The model {self._model_name()} is still loading{self._download_text()}. "
-                "Make the same call again in half a minute."
-            ) from None
+        encoder = self.models.encoder(holding.index.encoder_name, wait)
+        holding.index.require(encoder)
+        return encoder
 
-    def _run_loading(self, future: Future[Encoder]) -> None:
-        try:
-            future.set_result(self._load(self._note_download))
-        except BaseException as error:  # whoever needs the model raises it again
-            if not isinstance(error, KeenkiteError):
-                logger.exception("The model could not be loaded")
-            future.set_exception(error)
+    def to_write(self, name: str) -> tuple[TileIndex, Encoder]:
+        """A collection to build into, made where it is not there, and its encoder.
 
-    def _note_download(self, done: int, total: int) -> None:
-        self._downloaded = (done, total)
+        Waits for the encoder without end.
 
-    def _download_text(self) -> str:
-        if not self._downloaded:
-            return ""
-        done, total = self._downloaded
-        return f" ({done / 1e6:.0f} of {total / 1e6:.0f} MB downloaded)"
+        Raises:
+            InputError: it is gone, and is not the one that this server would make.
+            KeenkiteError: it cannot be opened, or its encoder cannot be had.
+        """
+        from keenkite.index.collections import place_of
 
-    def _model_name(self) -> str:
-        # A checkpoint's path is the host's business.
-        return Path(self.settings.model).name
-
-    def _load_clip(self, progress: Callable[[int, int], None]) -> Encoder:
-        from keenkite.encoder import ClipEncoder
-
+        site = self.site(name)
+        if not site.new:
+            holding = self.open(name)
+            return holding.index, self.encoder(holding, None)
+        encoder = self.models.encoder(site.model, None)
         settings = self.settings
-        return ClipEncoder.load(
-            settings.model, device=settings.device, weights=settings.weights, progress=progress
-        )
-
-    # --- the index ----------------------------------------------------------------------------
-
-    def find_index(self) -> TileIndex | None:
-        """The index, or None where there is none yet: another process may make it any time."""
         with self._lock:
-            if self._index is None:
-                try:
-                    self._index = self._open(None)
-                except TileIndexError as error:
-                    # The core has no class of its own for this one.
-                    if not str(error).startswith("There is no index"):
-                        raise
-            return self._index
-
-    def index(self) -> TileIndex:
-        """The index.
-
-        Raises:
-            InputError: there is none yet.
-        """
-        index = self.find_index()
-        if index is None:
-            raise InputError(NO_INDEX)
-        return index
-
-    def search_index(self) -> tuple[TileIndex, Encoder]:
-        """The index and the encoder of its vectors.
-
-        Raises:
-            EncoderMismatchError: the operator's model is not the index's.
-        """
-        index = self.index()
-        encoder = self.encoder()
-        self._check_encoder(index, encoder)
+            place = place_of(settings.place, name, api_key=settings.qdrant_api_key)
+            index = self._open[name] = self._open_index(place, encoder)
+            self._listed = None
         return index, encoder
 
-    def index_to_write(self, wait: float | None = PATIENCE) -> tuple[TileIndex, Encoder]:
-        """The same; an index is made where there is none."""
-        encoder = self.encoder(wait)
-        with self._lock:
-            if self._index is None:
-                self._index = self._open(encoder)
-            index = self._index
-        self._check_encoder(index, encoder)
-        return index, encoder
-
-    def _open(self, encoder: Encoder | None) -> TileIndex:
+    def _open_index(self, location: str, encoder: Encoder | None) -> TileIndex:
         from keenkite.index import TileIndex
 
-        settings = self.settings
-        return TileIndex.open(settings.index, encoder=encoder, api_key=settings.qdrant_api_key)
+        return TileIndex.open(location, encoder=encoder, api_key=self.settings.qdrant_api_key)
 
-    def _check_encoder(self, index: TileIndex, encoder: Encoder) -> None:
-        if (encoder.name, encoder.dim) != (index.encoder_name, index.dim):
-            raise EncoderMismatchError(
-                f"The index was made with the model {index.encoder_name!r} and this server runs "
-                f"{encoder.name!r}. Its operator must start it with --model {index.encoder_name}, "
-                "or with another --data folder."
-            )
+    # --- tiles, pixels, catalogue -------------------------------------------------------------
 
-    def tiles(self, tile_ids: Sequence[str]) -> list[Tile]:
-        """The tiles of these ids, in their order.
+    def tiles(self, tile_ids: Sequence[str], name: str | None = None) -> tuple[Holding, list[Tile]]:
+        """The tiles of these ids, in their order, and the collection that has them all: the named
+        one, or the first that does.
 
         Raises:
-            InputError: a tile is not in the index; says which and what to do.
+            NoIndexError: there is no collection that can be used.
+            InputError: a tile is missing; says which and what to do.
         """
-        found = {tile.id: tile for tile in self.index().get(tile_ids)}
-        missing = [tile_id for tile_id in tile_ids if tile_id not in found]
-        if missing:
-            raise InputError(
-                f"There is no tile {missing[0]} in the index. Take tile ids from the answers of "
-                "search_tiles or find_similar."
-            )
-        return [found[tile_id] for tile_id in tile_ids]
+        holdings = [self.open(name)] if name else self.every()
+        if not holdings:
+            raise NoIndexError(NO_INDEX)
+        best: set[str] = set()
+        for holding in holdings:
+            tiles = holding.index.get(tile_ids)
+            if len(tiles) == len(tile_ids):
+                return holding, tiles
+            best = max(best, {tile.id for tile in tiles}, key=len)
+        missing = next(tile_id for tile_id in tile_ids if tile_id not in best)
+        where = f"the collection {name}" if name else "any collection that has the others"
+        raise InputError(
+            f"There is no tile {missing} in {where if name or best else 'any collection'}. "
+            "Take tile ids from the answers of search_tiles or find_similar."
+        )
 
-    # --- pixels and catalog -------------------------------------------------------------------
-
+    @cached_property
     def pixels(self) -> PixelArchive:
-        """Where the pixels of indexed tiles are kept."""
+        """Where the pixels of indexed tiles are kept, once for all collections."""
         from keenkite.pixels import PixelArchive
 
-        return PixelArchive(self.settings.data / "pixels")
+        return PixelArchive(self.settings.files / "pixels")
 
     def images(self, tiles: Sequence[Tile]) -> list[NDArray[np.uint8]]:
-        """The pixels of tiles: uint8 (224, 224, 3) each.
+        """The pictures of tiles, (224, 224, 3) each.
 
         Raises:
-            StorageError: the pixels of a tile are gone.
+            SceneError: the pixels of a tile are gone.
         """
-        archive = self.pixels()
-        return [archive.tile(tile) for tile in tiles]
+        return self.pixels.tiles(tiles)
 
     def catalog(self) -> Catalog:
         """Where scenes are looked up."""
@@ -214,30 +209,31 @@ class Workspace:
 
         with self._lock:
             if self._catalog is None:
-                self._catalog = open_catalog(self.settings.catalog)
+                settings = self.settings
+                self._catalog = open_catalog(settings.catalog, settings.stac_collection)
             return self._catalog
 
-    @property
-    def builder(self) -> Builder:
-        """Who does the builds."""
-        from .builder import Builder
-        from .jobs import JobStore
+    def prepare(self) -> None:
+        """Begin to load the model that the first search or build will most likely want.
 
-        with self._lock:
-            if self._builder is None:
-                self._builder = Builder(self, JobStore(self.settings.data / "jobs"))
-            return self._builder
+        Raises:
+            KeenkiteError: it cannot be told which.
+        """
+        try:
+            model = self.choose().encoder
+        except NoIndexError:
+            model = None if self.settings.read_only else self.models.source.usual
+        if model is not None:
+            self.models.start(model)
 
     def close(self) -> None:
-        """Stop building and release the index; unfinished builds go on with the next server."""
-        if self._builder is not None:
-            self._builder.stop()
+        """Release the collections and the jobs that this process holds."""
+        self.jobs.close()
         with self._lock:
-            if self._index is not None:
-                self._index.close()
-                self._index = None
+            while self._open:
+                self._open.popitem()[1].close()
 
-    def __enter__(self) -> Workspace:
+    def __enter__(self) -> Library:
         return self
 
     def __exit__(self, *_: Any) -> None:

@@ -11,8 +11,9 @@ from mcp_types import CallToolResult, ImageContent, TextContent
 from pydantic import Field
 
 from . import arguments as args
+from .answers import cloud_text
 from .boundary import Scrubber, strict_tool
-from .library import Workspace
+from .library import Library
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -32,12 +33,12 @@ Tiles = Annotated[
 class PictureTools:
     """Looking at tiles. They answer blocks and no structure: some clients show only one of both."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    def __init__(self, library: Library) -> None:
+        self._library = library
 
     def tools(self) -> list[Tool]:
         """Its tools."""
-        scrub = Scrubber(self._workspace.settings)
+        scrub = Scrubber(self._library.settings)
         return [
             strict_tool(self.get_heatmap, title="Show where in a tile", scrub=scrub),
             strict_tool(self.get_tile_image, title="Show tiles", scrub=scrub),
@@ -47,6 +48,7 @@ class PictureTools:
         self,
         tile_ids: Tiles,
         text: Annotated[args.Text, Field(description='One concept: "airport"')],
+        collection: args.CollectionName = None,
     ) -> CallToolResult:
         """Show where in one to nine tiles a concept is: a picture with its heatmap, the lon/lat of
         its peak and its strength (0-1). Use it to check and to point at what search_tiles found;
@@ -56,36 +58,39 @@ class PictureTools:
         from keenkite.pictures import overlay, tile_sheet
         from keenkite.retrieval.heatmap import heatmaps
 
-        tiles = self._workspace.tiles(tile_ids)
-        images = self._workspace.images(tiles)
-        _, encoder = self._workspace.search_index()
-        heats = heatmaps(encoder, np.stack(images), text)
+        name = self._library.choose(collection).name
+        holding, tiles = self._library.tiles(tile_ids, name)
+        images = self._library.images(tiles)
+        heats = heatmaps(self._library.encoder(holding), np.stack(images), text)
+        sensor = holding.index.sensor
         if len(tiles) == 1:
-            picture = overlay(images[0], heats[0], text=text)
+            picture = overlay(images[0], heats[0], tiles[0], sensor=sensor, text=text)
         else:
-            picture = tile_sheet(tiles, images, title=text, heats=heats)
+            picture = tile_sheet(tiles, images, title=text, sensor=sensor, heats=heats)
         pairs = zip(tiles, heats, strict=True)
         return _shown(picture, [_heat_line(tile, heat, text) for tile, heat in pairs])
 
     def get_tile_image(self, tile_ids: Tiles) -> CallToolResult:
-        """Show one to nine tiles as a picture in true colour, 10 m a pixel, north up. Use it to
-        look at hits before describing them."""
+        """Show one to nine tiles as a picture in true colour, 224 pixels a tile, north up. Use it
+        to look at hits before describing them."""
         from keenkite.pictures import tile_image, tile_sheet
 
-        tiles = self._workspace.tiles(tile_ids)
-        images = self._workspace.images(tiles)
+        holding, tiles = self._library.tiles(tile_ids)
+        images, sensor = self._library.images(tiles), holding.index.sensor
         if len(tiles) == 1:
             picture = tile_image(images[0])
         else:
-            picture = tile_sheet(tiles, images, title="Sentinel-2")
-        return _shown(picture, [tile_line(tile) for tile in tiles])
+            picture = tile_sheet(tiles, images, title=sensor.title, sensor=sensor)
+        credit = sensor.credit(tuple(sorted({tile.datetime.year for tile in tiles})))
+        return _shown(picture, [*map(tile_line, tiles), credit])
 
 
 def tile_line(tile: Tile) -> str:
     """Where and when, for the text beside a picture."""
+    regions = ", ".join(tile.regions) or "none"
     return (
         f"{tile.id}: centre lon {tile.lon:.4f}, lat {tile.lat:.4f}, {tile.datetime:%Y-%m-%d}, "
-        f"cloud {tile.cloud:.2f}, region {tile.region}"
+        f"{tile.span:g} m wide, {cloud_text(tile.cloud)}, regions {regions}"
     )
 
 

@@ -10,8 +10,8 @@ from pydantic import Field
 INSTRUCTIONS = """\
 Search Sentinel-2 satellite tiles (2.24 km squares, 10 m pixels) by what they show.
 
-Start with list_indexes. Search only where something is indexed; elsewhere call build_index, \
-first with dry_run.
+Start with list_indexes; where it names several collections, pass one as collection. Search only \
+where something is indexed; elsewhere call build_index, first with dry_run.
 
 Split every request. The model (CLIP) compares one picture with one short text: it cannot count, \
 measure, negate or relate.

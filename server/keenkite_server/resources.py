@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -17,12 +18,12 @@ from mcp_types import (
     ResourceTemplateReference,
 )
 
-from keenkite.errors import InputError, KeenkiteError
+from keenkite.errors import InputError, KeenkiteError, NoIndexError
 
 from .arguments import TILE_ID
 from .boundary import Scrubber
+from .library import Library
 from .picture_tools import png
-from .library import Workspace
 
 if TYPE_CHECKING:
     from keenkite.index import Region
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 GEOJSON = "application/geo+json"
 
 
-def add_resources(server: MCPServer, workspace: Workspace) -> None:
+def add_resources(server: MCPServer, library: Library) -> None:
     """Offer the resources and completions."""
-    scrub = Scrubber(workspace.settings)
+    scrub = Scrubber(library.settings)
 
     @server.resource(
         "keenkite://tiles/{tile_id}",
@@ -47,10 +48,10 @@ def add_resources(server: MCPServer, workspace: Workspace) -> None:
         from keenkite.pictures import tile_image
 
         try:
-            (tile,) = workspace.tiles([tile_id])
-            (rgb,) = workspace.images([tile])
+            _, tiles = library.tiles([tile_id])
+            (rgb,) = library.images(tiles)
             return png(tile_image(rgb))
-        except InputError as error:
+        except (InputError, NoIndexError) as error:
             raise ResourceNotFoundError(scrub(str(error))) from error
         except KeenkiteError as error:
             raise ResourceError(scrub(str(error))) from error
@@ -63,26 +64,29 @@ def add_resources(server: MCPServer, workspace: Workspace) -> None:
         mime_type=GEOJSON,
     )
     def all_outlines() -> str:
-        features = [outline(region) for region in _regions()]
-        return json.dumps({"type": "FeatureCollection", "features": features})
+        return _features(_regions())
 
     @server.resource(
         "keenkite://regions/{region}",
         name="region",
         title="Outline of a region",
-        description="A GeoJSON Feature of an indexed region; longitude first",
+        description="A GeoJSON FeatureCollection of a region: of each collection that has it",
         mime_type=GEOJSON,
     )
     def one_outline(region: str) -> str:
-        for found in _regions():
-            if found.name == region:
-                return json.dumps(outline(found))
-        raise ResourceNotFoundError("There is no region of that name; list_indexes names them.")
+        found = [(name, each) for name, each in _regions() if each.name == region]
+        if not found:
+            raise ResourceNotFoundError("There is no region of that name; list_indexes names them.")
+        return _features(found)
 
-    def _regions() -> list[Region]:
+    def _regions() -> list[tuple[str, Region]]:
+        """Name of a collection and one of its regions: all there are."""
         try:
-            index = workspace.find_index()
-            return index.regions() if index else []
+            return [
+                (holding.name, region)
+                for holding in library.every()
+                for region in holding.index.regions()
+            ]
         except KeenkiteError as error:
             raise ResourceError(scrub(str(error))) from error
 
@@ -98,13 +102,19 @@ def add_resources(server: MCPServer, workspace: Workspace) -> None:
         except ResourceError:
             return None  # a list that cannot be had is no reason to fail while somebody types
         typed = argument.value.casefold()
-        names = [each.name for each in regions if each.name.casefold().startswith(typed)]
+        known = dict.fromkeys(each.name for _, each in regions)
+        names = [name for name in known if name.casefold().startswith(typed)]
         return Completion(values=names[:100], total=len(names), has_more=len(names) > 100)
 
     server.completion()(complete)  # type: ignore[no-untyped-call]
 
 
-def outline(region: Region) -> dict[str, Any]:
+def _features(regions: Sequence[tuple[str, Region]]) -> str:
+    features = [outline(region, collection) for collection, region in regions]
+    return json.dumps({"type": "FeatureCollection", "features": features})
+
+
+def outline(region: Region, collection: str) -> dict[str, Any]:
     """A region's bounds as a GeoJSON Feature (RFC 7946); two polygons across ±180."""
     west, south, east, north = region.bounds
     spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
@@ -112,8 +122,9 @@ def outline(region: Region) -> dict[str, Any]:
     single = len(rings) == 1
     return {
         "type": "Feature",
-        "id": region.name,
+        "id": f"{collection}/{region.name}",
         "properties": {
+            "collection": collection,
             "region": region.name,
             "tiles": region.tiles,
             "scenes": region.scenes,

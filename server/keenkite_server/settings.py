@@ -1,21 +1,20 @@
-"""What the operator decides; the only place of the server that reads the environment.
+"""What the operator decides.
 
-Each field is also a flag of `keenkite-mcp` and a variable KEENKITE_<NAME>. None of them can be set
-by a tool's argument: the client of a server does not choose its catalog, model or folders.
+Each field is also a flag of `keenkite-mcp` and a variable KEENKITE_<NAME>, read by
+`keenkite.settings`. None of them can be set by a tool's argument: the client of a server does not
+choose its catalogue, model or folders.
 """
 
 # ruff: noqa: RUF009  (`_option` is dataclasses.field with a help text)
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 from keenkite.errors import InputError
-from keenkite.settings import Settings
+from keenkite.settings import DEFAULT_MODEL, Settings
 
 _CORE = Settings()
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -32,14 +31,28 @@ class ServerSettings:
     transport: Literal["stdio", "http"] = _option("stdio", "how clients talk to it")
     host: str = _option("127.0.0.1", "address to listen on, http only")
     port: int = _option(8000, "port to listen on, http only")
-    data: Path = _option(
-        Path(_CORE.index), "folder of the index, its pixels and the build jobs; made when needed"
+    data: str = _option(
+        _CORE.data,
+        "folder of the collections, their pixels and the build jobs, made when needed; "
+        "or the URL of a Qdrant server that keeps the collections",
     )
-    qdrant_url: str | None = _option(None, "keep the index on this Qdrant server instead")
+    folder: Path | None = _option(
+        None, f"folder of pixels and jobs where --data is a URL (default {_CORE.data})"
+    )
+    collection: str | None = _option(
+        None, "the collection that is meant where a client names none; needed where --data has many"
+    )
     qdrant_api_key: str | None = None
     """Environment only: flags can be seen by every user of a machine."""
     catalog: str = _option(_CORE.catalog, "URL of a STAC API, or folder of STAC items")
-    model: str = _option(_CORE.model, "name, open_clip tag or checkpoint of the encoder")
+    stac_collection: tuple[str, ...] | None = _option(
+        None, "collections of the STAC API to look in, with commas between"
+    )
+    model: str | None = _option(
+        None,
+        "name, open_clip tag or checkpoint of the encoder of what is built; without it a "
+        f"collection's own, and {DEFAULT_MODEL} for a new one",
+    )
     weights: Path | None = _option(None, "checkpoint to use in place of the download")
     device: str = _option(_CORE.device, "auto, cpu, cuda, cuda:N or mps")
     read_only: bool = _option(False, "hide the tools that build or cancel")
@@ -64,11 +77,16 @@ class ServerSettings:
             raise InputError(f"The port is a number from 0 to 65535, not {self.port}.")
         for name in ("confirm_tiles", "max_tiles", "max_area_km2", "max_days", "builds_per_hour"):
             if getattr(self, name) < 1:
-                raise InputError(f"{_flag(name)} is at least 1, not {getattr(self, name)}.")
+                raise InputError(f"{flag(name)} is at least 1, not {getattr(self, name)}.")
         if self.jwt_issuer and not (self.jwt_audience and self.jwt_keys):
             raise InputError("--jwt-issuer also needs --jwt-audience and --jwt-keys.")
         if self.jwt_issuer and self.token_file:
             raise InputError("Name a token file or a JWT issuer, not both.")
+        if self.folder is not None and not self.by_url:
+            raise InputError(
+                f"--folder is for pixels and jobs where --data is a URL; {self.data} is a folder, "
+                "and keeps them itself. Leave --folder out."
+            )
         if self.transport == "http":
             self._check_exposure()
 
@@ -87,9 +105,20 @@ class ServerSettings:
             )
 
     @property
-    def index(self) -> str:
-        """Where the index is: a folder, or a URL."""
-        return self.qdrant_url or str(self.data)
+    def files(self) -> Path:
+        """The folder on this machine where pixels and build jobs are."""
+        where = (self.folder or Path(_CORE.data)) if self.by_url else Path(self.data)
+        return where.expanduser()
+
+    @property
+    def place(self) -> str:
+        """Where the collections are, as the core takes it: a folder, or a URL."""
+        return self.data if self.by_url else str(self.files)
+
+    @property
+    def by_url(self) -> bool:
+        """Whether the collections are on a Qdrant server."""
+        return "://" in self.data
 
     @property
     def authenticated(self) -> bool:
@@ -101,48 +130,7 @@ class ServerSettings:
         shown = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.metadata]
         return f"ServerSettings({', '.join(shown)})"
 
-    @classmethod
-    def from_environment(
-        cls, environment: Mapping[str, str] = os.environ, **given: Any
-    ) -> ServerSettings:
-        """Each field from KEENKITE_<NAME> where it is set and not empty; `given` goes first.
 
-        KEENKITE_INDEX, which the command line `keenkite` reads, is taken for the data folder or
-        the Qdrant URL when neither has a variable of its own.
-
-        Raises:
-            InputError: a variable does not fit its field, or the settings contradict each other.
-        """
-        found: dict[str, Any] = {}
-        if index := environment.get("KEENKITE_INDEX"):
-            found["qdrant_url" if "://" in index else "data"] = (
-                index if "://" in index else Path(index)
-            )
-        for option in fields(cls):
-            text = environment.get(f"KEENKITE_{option.name.upper()}")
-            if text:
-                found[option.name] = parse(option.name, text)
-        return cls(**(found | given))
-
-
-def parse(name: str, text: str) -> Any:
-    """The value that `text` means for the field `name`; InputError where it means none."""
-    kind = get_type_hints(ServerSettings)[name]
-    if kind is bool:
-        if text.lower() not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
-            raise InputError(f"{_flag(name)} is true or false, not {text!r}.")
-        return text.lower() in ("1", "true", "yes", "on")
-    if kind is int:
-        try:
-            return int(text)
-        except ValueError:
-            raise InputError(f"{_flag(name)} is a whole number, not {text!r}.") from None
-    if name == "transport" and text not in ("stdio", "http"):
-        raise InputError(f"--transport is stdio or http, not {text!r}.")
-    if name == "allowed_hosts":
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    return Path(text).expanduser() if name in ("data", "weights", "token_file") else text
-
-
-def _flag(name: str) -> str:
+def flag(name: str) -> str:
+    """What a field is called on the command line."""
     return f"--{name.replace('_', '-')}"

@@ -19,9 +19,9 @@ from pydantic import Field
 
 from keenkite.errors import InputError
 
-from .answers import BuildOut, job_out
 from .build_tools import AS_TASK, build_answer
-from .library import Workspace
+from .library import Library
+from .stock import BuildOut, job_out
 
 MODERN = frozenset({"2026-07-28"})
 POLL_MS = 2000
@@ -47,8 +47,8 @@ class BuildTasks(Extension):
 
     identifier = "io.modelcontextprotocol/tasks"
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    def __init__(self, library: Library) -> None:
+        self._library = library
 
     def methods(self) -> Sequence[MethodBinding]:
         """See `Extension.methods`."""
@@ -99,9 +99,8 @@ class BuildTasks(Extension):
     ) -> HandlerResult:
         require_client_extension(ctx, self.identifier)
         await self._task(params.task_id)
-        if not self._workspace.settings.read_only:
-            store = self._workspace.builder.store
-            await anyio.to_thread.run_sync(store.request_cancel, params.task_id)
+        if not self._library.settings.read_only:
+            await anyio.to_thread.run_sync(self._library.jobs.request_cancel, params.task_id)
         return {"resultType": "complete"}
 
     async def _update(
@@ -114,7 +113,7 @@ class BuildTasks(Extension):
 
     async def _task(self, task_id: str, *, with_result: bool = False) -> dict[str, Any]:
         try:
-            job = await anyio.to_thread.run_sync(self._workspace.builder.store.read, task_id)
+            job = await anyio.to_thread.run_sync(self._library.jobs.read, task_id)
         except InputError:
             raise MCPError(code=INVALID_PARAMS, message="There is no such task") from None
         shown = job_out(job)
@@ -129,9 +128,12 @@ class BuildTasks(Extension):
         }
         if with_result and task["status"] == "completed":
             summary = BuildOut(
-                dry_run=False, scenes=job.scenes, tiles=job.tiles, done_before=0,
-                megabytes=0, minutes=round(job.seconds / 60, 1),
-            )  # fmt: skip
+                dry_run=False,
+                collection=job.collection,
+                max_cloud=float(job.request.max_cloud),
+                scenes=job.scenes,
+                tiles=job.tiles,
+            )
             result = build_answer(summary, shown)
             task["result"] = result.model_dump(mode="json", by_alias=True, exclude_none=True)
         return task

@@ -13,8 +13,9 @@ from mcp.server.transport_security import TransportSecuritySettings
 from keenkite.errors import KeenkiteError
 
 from .app import make_server
+from .builder import Builder
+from .library import Library
 from .settings import LOOPBACK, ServerSettings
-from .library import Workspace
 
 logger = logging.getLogger(__name__)
 
@@ -22,29 +23,42 @@ MAX_BODY = 1_000_000
 """Bytes of a request: the largest polygon is a tenth of that."""
 
 
-def serve(settings: ServerSettings, workspace: Workspace | None = None) -> None:
+def serve(settings: ServerSettings, library: Library | None = None) -> None:
     """Serve until the client goes (stdio) or the process is told to end (http)."""
     # Before the SDK sets up its own, which wraps lines at the width of a terminal.
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
     )
-    workspace = workspace or Workspace(settings)
-    with workspace:
-        server = make_server(settings, workspace)
-        threading.Thread(target=_prepare, args=(workspace,), name="prepare", daemon=True).start()
+    say_where(settings)
+    with library or Library(settings) as library, Builder(library) as builder:
+        server = make_server(library, builder)
+        threading.Thread(target=_prepare, args=(builder,), name="prepare", daemon=True).start()
         if settings.transport == "stdio":
             anyio.run(server.run_stdio_async)
         else:
             _serve_http(server, settings)
 
 
-def _prepare(workspace: Workspace) -> None:
+def say_where(settings: ServerSettings) -> None:
+    """Tell the operator where pixels and jobs are, where that goes without saying no longer."""
+    if settings.by_url and settings.folder is None:
+        logger.warning(
+            "The collections are on a Qdrant server. Their pixels and the build jobs are in the "
+            "folder %s; --folder names another.",
+            settings.files.absolute(),
+        )
+
+
+def _prepare(builder: Builder) -> None:
     """What would make the first call slow, while the client still reads the tools."""
-    workspace.start_loading()
-    if workspace.settings.read_only:
+    try:
+        builder.library.prepare()
+    except KeenkiteError as error:
+        logger.warning("No model is loaded yet: %s", error)
+    if builder.library.settings.read_only:
         return
     try:
-        workspace.builder.resume()
+        builder.resume()
     except KeenkiteError as error:
         logger.warning("Interrupted builds could not be resumed: %s", error)
 

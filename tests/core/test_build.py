@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from numpy.typing import NDArray
 
 from keenkite.area import Area
@@ -70,17 +71,18 @@ def read_by_rasterio(
     item: Path, tile_west: float, tile_north: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """A tile's RGB and SCL by plain rasterio windows and the rule of the facts."""
-    bands = []
+    bands, empty = [], np.ones((224, 224), bool)
     for name in ("B04", "B03", "B02"):
         with rasterio.open(item.parent / f"{name}.tif") as file:
             row, col = file.index(tile_west + 5, tile_north - 5)
             numbers = file.read(1, window=((row, row + 224), (col, col + 224))).astype(np.float32)
+            empty &= numbers == 0
             bands.append(
                 np.where(numbers == 0, 0, np.rint(np.clip(numbers - 1000, 0, 3000) * 0.085))
             )
     with rasterio.open(item.parent / "SCL.tif") as file:
         classes = np.repeat(np.repeat(file.read(1), 2, 0), 2, 1)[row : row + 224, col : col + 224]
-    return np.stack(bands, -1).astype(np.uint8), classes
+    return np.stack(bands, -1).astype(np.uint8), np.where(empty, 0, classes)
 
 
 def test_every_tile_is_there_with_the_pixels_fractions_and_vector_that_rasterio_gives(
@@ -114,10 +116,38 @@ def test_every_tile_is_there_with_the_pixels_fractions_and_vector_that_rasterio_
                 assert tile.cloud == pytest.approx(cloud, abs=1e-5)
                 assert tile.water == pytest.approx((scl == 6).sum() / (scl != 0).sum(), abs=1e-5)
                 expected[tile_id] = np.round(ENCODER.encode_images(rgb[None])[0], 5).tobytes()
-    assert expected == {tile_id: vector for tile_id, (_, vector) in made.tiles.items()}
-    assert made.report.kept == len(expected)
-    assert made.report.kept + sum(made.report.dropped.values()) == len(done)
+    on_lattice = {name: found for name, found in made.tiles.items() if found[0].corner is None}
+    assert expected == {tile_id: vector for tile_id, (_, vector) in on_lattice.items()}
+    assert made.report.kept == len(made.tiles)
     assert made.report.dropped["cloud"] > 0
+    for tile, _ in set(made.tiles.values()) - set(on_lattice.values()):
+        item = next(path for path in made.items if path.stem == tile.scene_ids[0])
+        rgb, scl = read_by_rasterio(item, tile.west, tile.north)
+        assert np.array_equal(archive.tile(tile), rgb)
+        assert tile.valid == pytest.approx((scl != 0).mean(), abs=1e-5)
+
+
+def test_the_edges_of_crops_are_in_tiles_flush_with_them(made: Made) -> None:
+    # Without the edges, where nothing was dropped: the first date is clear.
+    shown = [
+        shapely.box(tile.west, tile.north - 2240, tile.west + 2240, tile.north)
+        for tile, _ in made.tiles.values()
+        if tile.datetime.month == 5
+    ]
+    for path in made.items:
+        item = json.loads(path.read_text())
+        if item["properties"]["datetime"][5:7] != "05":
+            continue
+        rows, cols = item["assets"]["red"]["proj:shape"]
+        _, _, west, _, _, north = item["assets"]["red"]["proj:transform"]
+        with rasterio.open(path.parent / "SCL.tif") as file:
+            ends = file.read(1)[:, -1].any()
+        ground = shapely.box(west, north - 10 * rows, west + 10 * cols, north)
+        if ends:  # a scene that does not end at the edge of a swath
+            left = ground.difference(shapely.union_all(shown))
+            assert left.buffer(-30).is_empty
+    edges = [tile for tile, _ in made.tiles.values() if tile.corner is not None]
+    assert 0 < len(edges) < len(made.tiles) / 2
 
 
 def test_a_second_build_does_nothing(made: Made) -> None:

@@ -8,13 +8,20 @@ import numpy.typing as npt
 import open_clip
 import pytest
 import torch
-from tests.support.checkpoints import SMALL_TEXT, on_meta, open_clip_model, register, save_random, tiles
 from PIL import Image
 from scipy.special import erf, softmax
 
 from keenkite import ClipEncoder
 from keenkite.encoder import clearclip
 from keenkite.errors import InputError, ModelError
+from tests.support.checkpoints import (
+    SMALL_TEXT,
+    on_meta,
+    open_clip_model,
+    register,
+    save_random,
+    tiles,
+)
 
 Array = npt.NDArray[np.float64]
 

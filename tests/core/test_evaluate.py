@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.fakes import WORDS, FakeEncoder
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -20,6 +19,7 @@ from keenkite.evaluation.evaluate import (
     read_image,
 )
 from keenkite.evaluation.vector_table import VectorTable
+from tests.support.fakes import WORDS, FakeEncoder
 
 CLASSES = ("water", "forest", "desert", "red")
 
@@ -54,7 +54,7 @@ def test_classes_an_encoder_knows_are_found(folder: Path) -> None:
     assert found.mean.map == pytest.approx(1)
     assert found.mean.precision10 == pytest.approx(1)
     assert found.presence == pytest.approx(1)
-    assert json.loads(json.dumps(found.to_dict()))["mean"]["images"] == 48
+    assert json.loads(json.dumps(found.to_json()))["mean"]["images"] == 48
     assert "presence AUC" in str(found)
 
 

@@ -1,6 +1,6 @@
 """Maps with a known answer: the fake encoder sees colours, so a painted square is the thing."""
 
-from types import SimpleNamespace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from rasterio.warp import transform
 
 from keenkite.errors import InputError
 from keenkite.retrieval.heatmap import Heatmap, evidence, heatmap, heatmaps
+from keenkite.tiling import Tile
 from tests.support.fakes import WORDS, FakeEncoder
 
 BACKGROUND = ("forest", "field", "city", "desert", "water", "snow", "black")
@@ -120,11 +121,16 @@ def test_a_text_that_all_patches_resemble_a_little_is_not_found_for_that() -> No
     np.testing.assert_allclose(plain, shifted, atol=1e-4)
 
 
-def test_the_peak_is_where_rasterio_says() -> None:
+@pytest.mark.parametrize("span", [1120, 2240, 4480])
+def test_the_peak_is_where_rasterio_says(span: float) -> None:
     heat = look(painted("red"))
-    tile: Any = SimpleNamespace(epsg=32654, west=369600.0, north=3947000.0)
+    tile = Tile.at(
+        epsg=32654, span=span, west=369600.0, north=3947000.0, datetime=datetime.now(UTC),
+        platform="S2A", collection="s2", scene_ids=("a",),
+    )  # fmt: skip
     lon, lat = heat.peak_lonlat(tile)
-    at = rasterio.Affine(10, 0, tile.west, 0, -10, tile.north)
+    side = span / 224
+    at = rasterio.Affine(side, 0, tile.west, 0, -side, tile.north)
     x, y = rasterio.transform.xy(at, *heat.peak)
     expected = transform("EPSG:32654", "EPSG:4326", [x], [y])
     assert (lon, lat) == pytest.approx((expected[0][0], expected[1][0]), abs=1e-7)

@@ -16,7 +16,7 @@ from tests.support.source import HOMES, circles, functions, imports, modules, tr
 
 ORDER = (
     "errors", "files", "settings", "utm", "geojson", "cloud", "area", "sensors", "scene", "tiling",
-    "ground", "encoder", "catalog", "reader", "pixels", "index", "build", "retrieval",
+    "ground", "encoder", "reader", "catalog", "pixels", "index", "build", "retrieval",
     "evaluation", "pictures", "export", "demo", "cli",
 )  # fmt: skip
 """Each part of the core may import those that stand before it, and no others."""

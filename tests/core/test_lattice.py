@@ -11,8 +11,8 @@ import shapely
 from keenkite.area import Area
 from keenkite.errors import InputError, SceneError
 from keenkite.scene import Window
-from keenkite.tiling import Lattice, Tile, TileCutter
-from tests.support.cutting import SCENE, cut_all, places, strips
+from keenkite.tiling import Lattice, Tile, TileCutter, window_of
+from tests.support.cutting import SCENE, corners_of, cut_all, places, strips
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,11 @@ def test_scenes_that_overlap_share_tiles_of_the_same_ground():
         offset = round((scene.west - SCENE.west) / 10)
         rgb = ground[:, offset : offset + 1098]
         scl = np.full(rgb.shape[:2], 4, dtype=np.uint8)
-        cutter = TileCutter(scene, mine, lattice, regions=("r",))
-        tiles, pixels = cut_all(cutter, strips(lattice.window(mine, scene), rgb, scl, [512]))
+        cutter = TileCutter(scene, corners_of(lattice, mine), lattice.span, regions=("r",))
+        tiles, pixels = cut_all(
+            cutter,
+            strips(window_of(scene, corners_of(lattice, mine), lattice.span), rgb, scl, [512]),
+        )
         cells.append(set(map(tuple, mine.tolist())))
         found.append({tile.id: shown for tile, shown in zip(tiles, pixels, strict=True)})
     both = cells[0] & cells[1]
@@ -119,21 +122,23 @@ def test_scenes_that_overlap_share_tiles_of_the_same_ground():
 def test_the_window_holds_just_the_pixels_of_the_cells():
     cells = np.array([[360, 3560], [362, 3550]])
     # The upper left corner of cell (360, 3560) is at 403,200 east and 3,987,200 north.
-    assert Lattice().window(cells, SCENE) == Window(
+    assert window_of(SCENE, corners_of(Lattice(), cells), Lattice().span) == Window(
         row=1282, col=324, rows=10 * 112 + 224, cols=2 * 112 + 224
     )
 
 
+def test_a_window_may_reach_beyond_the_scene():
+    window = window_of(SCENE, corners_of(Lattice(), np.array([[356, 3560]])), 2240)
+    assert (window.row, window.col) == (1282, 324 - 4 * 112)
+
+
 def test_a_window_that_cannot_be_is_refused():
     lattice = Lattice()
-    with pytest.raises(InputError, match="no cells"):
-        lattice.window(np.empty((0, 2), np.int64), SCENE)
-    for cell in ((356, 3560), (455, 3560), (360, 3572), (360, 3474)):
-        with pytest.raises(SceneError, match="reaches beyond its 10980 rows"):
-            lattice.window(np.array([cell]), SCENE)
+    with pytest.raises(InputError, match="no tiles"):
+        window_of(SCENE, corners_of(lattice, np.empty((0, 2), np.int64)), lattice.span)
     for shifted in (replace(SCENE, west=399965.0), replace(SCENE, north=4000020.5)):
         with pytest.raises(SceneError, match="not a multiple of 10 m"):
-            lattice.window(np.array([[360, 3560]]), shifted)
+            window_of(shifted, corners_of(lattice, np.array([[360, 3560]])), lattice.span)
 
 
 @pytest.mark.parametrize("span", [0, -2240, float("nan"), float("inf")])
@@ -144,7 +149,7 @@ def test_a_lattice_that_cannot_be_is_refused(span):
 
 def test_a_span_that_ends_within_a_pixel_is_refused():
     with pytest.raises(InputError, match="2250 m is not an even number of pixels of 10 m"):
-        Lattice(2250).window(np.array([[360, 3560]]), SCENE)
+        window_of(SCENE, corners_of(Lattice(2250), np.array([[360, 3560]])), Lattice(2250).span)
 
 
 # Where tiles are

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import shapely
 from pyproj import Geod
-from tests.support.sown import COLOURS, ENCODER, close_all, meadow, seen, sow, tile
 
 from keenkite.area import Area
-from keenkite.errors import InputError
 from keenkite.index import TileIndex
 from keenkite.retrieval import near as near_module
-from keenkite.ground import distance_km, positions
-from keenkite.retrieval.near import around, common
-from keenkite.retrieval.search import Near, Query, Result, search
+from keenkite.retrieval.near import ABSENT, Surroundings, around, common
+from keenkite.retrieval.query import Near, Query
+from keenkite.retrieval.result import Met, Result
+from keenkite.retrieval.scoring import Scorer
+from keenkite.retrieval.search import search
 from keenkite.tiling import Tile
+from tests.support.memory_index import MemoryIndex
+from tests.support.sown import (
+    COLOURS,
+    ENCODER,
+    PLAIN,
+    close_all,
+    inside,
+    meadow,
+    mixed,
+    plain,
+    seen,
+    sow,
+    tile,
+)
 
 GEOD = Geod(ellps="WGS84")
-PLAIN = ("green", "yellow", "grey", "field", "desert", "orange")
 
 
 @pytest.fixture(autouse=True)
@@ -29,17 +44,25 @@ def _closed() -> Iterator[None]:
     close_all()
 
 
-def ask(index: TileIndex, text: str, near: str, km: float, **more: object) -> Result:
-    query = Query(text=text, near=(Near(text=near, within_km=km),), **more)  # type: ignore[arg-type]
-    return search(index, ENCODER, query, background=COLOURS)
+def look(index: Any, text: str, **asked: Any) -> Result:
+    return search(index, ENCODER, Query(text=text, **asked), background=COLOURS)
+
+
+def ask(index: Any, text: str, near: str, km: float, **more: Any) -> Result:
+    return look(index, text, near=(Near(text=near, within_km=km),), **more)
+
+
+def best_near(result: Result) -> Met:
+    (met,) = result.hits[0].of("near")
+    return met
 
 
 def km(a: Tile, b: Tile) -> float:
     return float(GEOD.inv(a.lon, a.lat, b.lon, b.lat)[2]) / 1000
 
 
-def scattered(tmp_path: Path, side: int, seed: int) -> tuple[TileIndex, list[Tile], list[str]]:
-    """Plain ground with red and water in random places."""
+def scattered(side: int, seed: int) -> tuple[list[Tile], list[Any], list[Tile], list[Tile]]:
+    """Plain ground with red and water in random places: tiles, vectors, the reds, the waters."""
     rng = np.random.default_rng(seed)
     tiles = meadow(side)
     colours = [PLAIN[i % 6] for i in range(len(tiles))]
@@ -47,7 +70,8 @@ def scattered(tmp_path: Path, side: int, seed: int) -> tuple[TileIndex, list[Til
     for n, i in enumerate(places):
         colours[i] = "red" if n < 30 else "water"
     vectors = [seen(c, 0.02, i) for i, c in enumerate(colours)]
-    return sow(tmp_path, tiles, vectors), tiles, colours
+    reds, waters = ([tiles[i] for i in some] for some in (places[:30], places[30:]))
+    return tiles, vectors, reds, waters
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -56,41 +80,102 @@ def test_hits_are_those_with_the_other_within_reach(
 ) -> None:
     if large:  # as if the index were too large to look at every tile
         monkeypatch.setattr(near_module, "EXACT", 0)
-    index, tiles, colours = scattered(tmp_path, 30, seed=1)
-    reds = [t for t, c in zip(tiles, colours, strict=True) if c == "red"]
-    waters = [t for t, c in zip(tiles, colours, strict=True) if c == "water"]
+    tiles, vectors, reds, waters = scattered(30, seed=1)
+    index = sow(tmp_path, tiles, vectors)
     right = {r.id for r in reds if min(km(r, w) for w in waters) <= 5}
     assert 5 < len(right) < 25
     result = ask(index, "red", "water", 5, limit=len(right) + 5)
     assert {hit.tile.id for hit in result.hits[: len(right)]} == right
     for hit in result.hits[: len(right)]:
-        (neighbour,) = hit.neighbours
-        assert neighbour.text == "water"
+        (neighbour,) = hit.of("near")
+        assert (neighbour.text, neighbour.within_km) == ("water", 5)
+        assert neighbour.tile is not None
         assert neighbour.tile.id in {w.id for w in waters}
-        assert neighbour.distance_km == pytest.approx(km(hit.tile, neighbour.tile), abs=1e-6)
-        assert neighbour.distance_km <= 5
+        assert neighbour.km == pytest.approx(km(hit.tile, neighbour.tile), abs=1e-6)
+        assert neighbour.km <= 5
         assert hit.confidence > 0.5
     assert result.hits[len(right)].confidence < 0.3
+    strict = ask(index, "red", "water", 5, limit=900, strict=True)
+    beside = {t.id for t in tiles if min(km(t, w) for w in waters) <= 5}
+    assert {hit.tile.id for hit in strict.hits} <= beside
+    assert right <= {hit.tile.id for hit in strict.hits}
 
 
-def test_nothing_is_claimed_when_the_other_is_nowhere_near(tmp_path: Path) -> None:
+def test_strict_keeps_exactly_those_with_the_other_within_reach() -> None:
+    tiles, vectors, _, waters = scattered(20, seed=3)
+    index = MemoryIndex(tiles, vectors)
+    strict = ask(index, "red", "water", 5, limit=400, strict=True)
+    assert {hit.tile.id for hit in strict.hits} == {
+        t.id for t in tiles if min(km(t, w) for w in waters) <= 5
+    }
+    away = look(
+        index, "red", exclude=(Near(text="water", within_km=5),), limit=400, strict=True
+    )  # fmt: skip
+    assert {hit.tile.id for hit in away.hits} == {
+        t.id for t in tiles if min(km(t, w) for w in waters) > 5
+    }
+
+
+def test_the_neighbour_named_is_the_one_that_shows_it_best() -> None:
+    tiles = [tile(300 + 2 * i, 3500) for i in range(4)]
+    looks = [seen("red"), mixed("water", "green"), seen("water"), seen("green")]
+    index = MemoryIndex([*tiles, *meadow(5, column=400)], [*looks, *plain(25)])
+    assert best_near(ask(index, "red", "water", 5)).tile == tiles[2]
+    nearest = best_near(ask(index, "red", "water", 3))
+    assert nearest.tile in tiles[:2]  # the other one is 4.5 km away
+    assert nearest.confidence < 0.5
+
+
+def test_a_neighbour_may_be_of_any_span_and_date() -> None:
+    red = tile(300, 3500)
+    small = inside(red, span=1120, east=4480, south=560)
+    wide = inside(red, span=4480, east=-8960, south=-1120)
+    others = meadow(5, column=400)
+    for other in (small, wide):
+        looks = [seen("red"), seen("water"), *plain(25)]
+        index = MemoryIndex([red, other, *others], looks)
+        far = km(red, other)
+        for spans in ((), (2240,)):  # which hits are wanted says nothing of their neighbours
+            met = best_near(ask(index, "red", "water", far + 0.01, spans=spans))
+            assert met.tile == other
+            assert met.km == pytest.approx(far)
+        assert ask(index, "red", "water", far - 0.01).hits[0].confidence < 0.1
+
+
+def test_nothing_is_claimed_when_the_other_is_nowhere_near() -> None:
     tiles = [*meadow(10), tile(600, 3600)]
-    vectors = [seen(PLAIN[i % 6], 0.02, i) for i in range(100)]
+    vectors = plain(100)
     vectors[44] = seen("red")
-    index = sow(tmp_path, tiles, [*vectors, seen("water")])
-    assert search(index, ENCODER, Query(text="red"), background=COLOURS).verdict == "strong"
+    index = MemoryIndex(tiles, [*vectors, seen("water")])
+    assert look(index, "red").verdict == "strong"
     assert ask(index, "red", "water", 10).verdict == "none"
     assert ask(index, "red", "purple", 10).verdict == "none"
 
 
-def test_a_tile_that_shows_both_is_its_own_neighbour(tmp_path: Path) -> None:
-    tiles = meadow(10)
-    vectors = [seen(PLAIN[i % 6], 0.02, i) for i in range(100)]
-    both = seen("red") + seen("water")
-    vectors[44] = both / np.linalg.norm(both)
-    best = ask(sow(tmp_path, tiles, vectors), "red", "water", 1).hits[0]
+def test_where_nothing_is_looked_at_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    # In a large index, a red tile with no other tile of any kind around it but itself.
+    monkeypatch.setattr(near_module, "EXACT", 0)
+    monkeypatch.setattr(near_module, "BOUND", 3)
+    alone = tile(900, 3500)
+    looks = [seen("water", 0.02, i) for i in range(100)]
+    index = MemoryIndex([*meadow(10), alone], [*looks, seen("red")])
+    result = ask(index, "red", "water", 1, limit=101)
+    hit = next(hit for hit in result.hits if hit.tile == alone)
+    (met,) = hit.of("near")
+    assert met.tile in (None, alone)
+    monkeypatch.setattr(near_module, "SPOTS", 0)
+    scorer = Scorer(ENCODER, index.statistics(), COLOURS)
+    there = Surroundings.look(index, scorer.wanted("water"), within_km=1, tiles=101)  # type: ignore[arg-type]
+    odds, neighbours = there.of([])
+    assert (len(odds), neighbours) == (0, [])
+
+
+def test_a_tile_that_shows_both_is_its_own_neighbour() -> None:
+    tiles, vectors = meadow(10), plain(100)
+    vectors[44] = mixed("red", "water")
+    best = ask(MemoryIndex(tiles, vectors), "red", "water", 1).hits[0]
     assert best.tile.id == tiles[44].id
-    assert best.neighbours[0].distance_km == 0
+    assert best.of("near")[0].km == 0
 
 
 @pytest.mark.parametrize(
@@ -100,10 +185,12 @@ def test_a_tile_that_shows_both_is_its_own_neighbour(tmp_path: Path) -> None:
         ((32660, 558, 6600), (32601, 333, 6600)),  # at the antimeridian
     ],
 )
+@pytest.mark.parametrize("exact", [4096, 0])
 def test_zones_and_the_antimeridian_are_no_borders(
     tmp_path: Path,
     ours: tuple[int, int, int],
     theirs: tuple[int, int, int],
+    exact: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     a = tile(ours[1], ours[2], epsg=ours[0])
@@ -111,40 +198,156 @@ def test_zones_and_the_antimeridian_are_no_borders(
     apart = km(a, b)
     assert apart < 60
     others = meadow(6, epsg=ours[0], column=ours[1] - 100, row=ours[2])
-    index = sow(
-        tmp_path, [a, b, *others],
-        [seen("red"), seen("water"), *(seen(PLAIN[i % 6], 0.02, i) for i in range(36))],
-    )  # fmt: skip
-    for exact in (4096, 0):
-        monkeypatch.setattr(near_module, "EXACT", exact)
-        best = ask(index, "red", "water", apart + 0.001).hits[0]
-        assert best.tile.id == a.id
-        assert best.neighbours[0].tile.id == b.id
-        assert best.neighbours[0].distance_km == pytest.approx(apart)
-        assert ask(index, "red", "water", apart - 0.001).verdict == "none"
+    index = sow(tmp_path, [a, b, *others], [seen("red"), seen("water"), *plain(36)])
+    monkeypatch.setattr(near_module, "EXACT", exact)
+    result = ask(index, "red", "water", apart + 0.001)
+    assert result.hits[0].tile.id == a.id
+    met = best_near(result)
+    assert met.tile is not None
+    assert met.tile.id == b.id
+    assert met.km == pytest.approx(apart)
+    assert ask(index, "red", "water", apart - 0.001).verdict == "none"
 
 
-def test_nothing_within_an_excluded_distance(tmp_path: Path) -> None:
-    index, tiles, colours = scattered(tmp_path, 30, seed=2)
-    reds = [t for t, c in zip(tiles, colours, strict=True) if c == "red"]
-    waters = [t for t, c in zip(tiles, colours, strict=True) if c == "water"]
+@pytest.mark.parametrize("exact", [4096, 0])
+def test_nothing_within_an_excluded_distance(exact: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(near_module, "EXACT", exact)
+    tiles, vectors, reds, waters = scattered(30, seed=2)
+    index = MemoryIndex(tiles, vectors)
     away = {r.id for r in reds if min(km(r, w) for w in waters) > 5}
-    query = Query(text="red", exclude=(Near(text="water", within_km=5),), limit=len(away))
-    found = search(index, ENCODER, query, background=COLOURS)
-    assert {hit.tile.id for hit in found.hits} == away
+    found = look(index, "red", exclude=(Near(text="water", within_km=5),), limit=len(away) + 5)
+    assert {hit.tile.id for hit in found.hits[: len(away)]} == away
+    for hit in found.hits:
+        (met,) = hit.of("exclude")
+        water = min(waters, key=lambda w: km(hit.tile, w))
+        if hit.rank <= len(away):
+            assert met.confidence < 0.3
+        if met.tile is not None:
+            assert met.km == pytest.approx(km(hit.tile, met.tile), abs=1e-6)
+            assert met.km <= 5
+        if km(hit.tile, water) <= 5 and met.confidence > 0.5:
+            assert met.tile in waters
 
 
 def test_filters_speak_of_the_hits_and_not_of_their_neighbours(tmp_path: Path) -> None:
-    red = tile(300, 3500, day=1, region="ours")
-    water = tile(302, 3500, day=9, region="theirs")
+    red = tile(300, 3500, day=1, regions=("ours",))
+    water = tile(302, 3500, day=9, regions=("theirs",))
     others = meadow(6, column=400)
-    index = sow(
-        tmp_path, [red, water, *others],
-        [seen("red"), seen("water"), *(seen(PLAIN[i % 6], 0.02, i) for i in range(36))],
-    )  # fmt: skip
+    index = sow(tmp_path, [red, water, *others], [seen("red"), seen("water"), *plain(36)])
     result = ask(index, "red", "water", 5, regions=("ours",), scenes=("scene-1",))
     assert [hit.tile.id for hit in result.hits] == [red.id]
-    assert result.hits[0].neighbours[0].tile.id == water.id
+    assert best_near(result).tile == water
+
+
+# In an index too large to look at every tile
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As few tiles looked at in one go as make no difference but to the time it takes."""
+    monkeypatch.setattr(near_module, "EXACT", 50)
+    monkeypatch.setattr(near_module, "BOUND", 8)
+    monkeypatch.setattr(near_module, "SPOTS", 4)
+    monkeypatch.setattr("keenkite.retrieval.recall.CANDIDATES", 8)
+
+
+def patch(colour: str, number: int, *, column: int) -> tuple[list[Tile], list[Any]]:
+    """Many tiles side by side that show a colour best of all."""
+    tiles = [tile(column + 2 * (i % 10), 3500 - 2 * (i // 10)) for i in range(number)]
+    return tiles, [seen(colour, 0.002, i) for i in range(number)]
+
+
+@pytest.mark.usefixtures("large")
+def test_candidates_are_looked_for_around_what_they_must_be_near() -> None:
+    # 60 reds, 200 km away, are better than the only one that has water near.
+    (more, best), (waters, lake) = patch("red", 60, column=480), patch("water", 12, column=300)
+    red = tile(300, 3504)
+    looks = [mixed("red", "red", "red", "orange"), *best, *lake]
+    index = MemoryIndex([red, *more, *waters], looks)
+    assert red.id not in {hit.tile.id for hit in look(index, "red", limit=8).hits}
+    result = ask(index, "red", "water", 5, limit=1)
+    assert result.hits[0].tile == red
+    assert best_near(result).tile in waters
+    # With an area, only what lies in it.
+    elsewhere = Area.around(more[0].lon, more[0].lat, 60)
+    others = ask(index, "red", "water", 5, limit=1, area=elsewhere)
+    assert others.hits[0].tile in more
+    assert others.verdict == "none"
+    here = ask(index, "red", "water", 5, limit=1, area=Area.around(red.lon, red.lat, 9))
+    assert here.hits[0].tile == red
+    not_here = ask(index, "red", "water", 5, limit=1, scenes=("another",))
+    assert not_here.hits == ()
+
+
+@pytest.mark.usefixtures("large")
+def test_what_must_be_near_is_looked_for_around_the_candidates() -> None:
+    # 60 waters, 200 km away, are better than the only one that has red near.
+    (more, best), (reds, glow) = patch("water", 60, column=480), patch("red", 12, column=300)
+    water = tile(300, 3504)
+    looks = [mixed("water", "water", "water", "blue"), *best, *glow]
+    index = MemoryIndex([water, *more, *reds], looks)
+    result = ask(index, "red", "water", 5, limit=1)
+    assert result.hits[0].tile in reds
+    assert best_near(result).tile == water
+    assert result.verdict != "none"
+    without = look(index, "red", exclude=(Near(text="water", within_km=5),), limit=12)
+    beside = {red.id for red in reds if km(red, water) <= 5}
+    assert 0 < len(beside) < 8
+    assert {hit.tile.id for hit in without.hits if hit.confidence < 0.5} >= beside
+    assert without.hits[0].tile.id not in beside
+
+
+@pytest.mark.usefixtures("large")
+def test_each_near_condition_is_looked_for_by_itself() -> None:
+    more, best = patch("red", 60, column=480)
+    (waters, lake), (purples, field) = (
+        patch("water", 12, column=300), patch("purple", 12, column=330),
+    )  # fmt: skip
+    red = tile(324, 3500)
+    index = MemoryIndex(
+        [red, *waters, *purples, *more], [mixed("red", "red", "orange"), *lake, *field, *best]
+    )
+    for near in (
+        (Near(text="water", within_km=9), Near(text="purple", within_km=9)),
+        (Near(text="purple", within_km=9), Near(text="water", within_km=9)),
+    ):
+        result = look(index, "red", near=near, limit=1)
+        assert result.hits[0].tile == red
+        found = {met.text: met.tile for met in result.hits[0].of("near")}
+        assert found["water"] in waters
+        assert found["purple"] in purples
+
+
+def test_every_tile_is_looked_at_up_to_a_number_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = MemoryIndex(meadow(6), plain(36))
+    wanted = Scorer(ENCODER, index.statistics(), COLOURS).wanted("water")
+
+    def looked() -> Surroundings:
+        return Surroundings.look(index, wanted, within_km=5, tiles=36)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(near_module, "EXACT", 36)
+    assert looked().reach() is None
+    assert (looked().bound, len(looked().best)) == (36, 36)
+    monkeypatch.setattr(near_module, "EXACT", 35)
+    monkeypatch.setattr(near_module, "BOUND", 7)
+    assert looked().reach() is not None
+    assert (looked().bound, len(looked().best)) == (7, 7)
+    index.limits.clear()
+    ask(index, "green", "water", 5, limit=1)
+    assert index.limits == [7, 7, 64, 7]  # it, greens around it, candidates, it around them
+    monkeypatch.setattr(near_module, "EXACT", 100)
+    index.limits.clear()
+    ask(index, "green", "water", 5, limit=1)
+    assert index.limits == [100, 100]  # the neighbours and the candidates are all tiles there are
+
+
+def test_no_neighbour_is_less_sure_than_none() -> None:
+    tiles, vectors = meadow(6), [seen("green", 0.01, i) for i in range(36)]
+    result = ask(MemoryIndex(tiles, vectors), "green", "purple", 5, limit=36)
+    lowest = 1 / (1 + np.exp(-ABSENT))
+    confidences = [hit.of("near")[0].confidence for hit in result.hits]
+    assert min(confidences) == pytest.approx(lowest)
+    assert all(hit.of("near")[0].tile is not None for hit in result.hits)
 
 
 def test_the_ground_around_tiles_holds_everything_within_reach() -> None:
@@ -154,12 +357,34 @@ def test_the_ground_around_tiles_holds_everything_within_reach() -> None:
         ground = around(tiles, 30)
         for t in tiles:
             lon, lat, _ = GEOD.fwd([t.lon] * 64, [t.lat] * 64, np.arange(64) * 5.7, [29_990] * 64)
-            assert all(inside(ground, x, y) for x, y in zip(lon, lat, strict=True))
+            assert all(holds(ground, x, y) for x, y in zip(lon, lat, strict=True))
+        size = sum(shapely.area(part) * 111**2 for part in ground.parts)
+        assert size < 170**2 * 3.2 / np.cos(np.radians(tiles[0].lat))  # and not much more
 
 
-def inside(area: Area, lon: float, lat: float) -> bool:
-    import shapely
+def test_the_ground_around_tiles_is_that_of_the_first_places(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(near_module, "SPOTS", 2)
+    tiles = [tile(300, 3500), tile(300, 3500, day=2), tile(400, 3500), tile(500, 3500)]
+    ground = around(tiles, 5)
+    assert [holds(ground, t.lon, t.lat) for t in tiles] == [True, True, True, False]
 
+
+def test_the_ground_around_the_antimeridian_is_in_two_parts() -> None:
+    edge = tile(558, 6600, epsg=32660)
+    ground = around([edge], 60)
+    for azimuth in range(0, 360, 15):
+        lon, lat, _ = GEOD.fwd(edge.lon, edge.lat, azimuth, 59_990)
+        assert holds(ground, lon, lat)
+    assert len(ground.parts) == 2
+    for west, south, east, north in ground.bboxes:
+        assert -180 <= west < east <= 180
+        assert -90 <= south < north <= 90
+    assert not holds(ground, 0, edge.lat)
+
+
+def holds(area: Area, lon: float, lat: float) -> bool:
     return any(part.covers(shapely.Point(lon, lat)) for part in area.parts)
 
 
@@ -170,24 +395,17 @@ def test_ground_in_common_is_the_intersection() -> None:
     assert both.bboxes == ((1, 1, 2, 2),)
     assert common(None, b) == b
     assert common(a, Area.from_bbox(5, 5, 6, 6)) is None
+    assert common(a, Area.from_bbox(2, 0, 3, 2)) is None  # an edge is no ground
 
 
-def test_straight_lines_are_a_little_shorter_than_the_ground() -> None:
-    rng = np.random.default_rng(0)
-    lon, lat = rng.uniform(-180, 180, 500), rng.uniform(-84, 84, 500)
-    there = GEOD.fwd(lon, lat, rng.uniform(0, 360, 500), rng.uniform(1e3, 1e5, 500))
-    over = distance_km(lon, lat, there[0], there[1]) * 1000
-    straight = np.linalg.norm(positions(lon, lat) - positions(there[0], there[1]), axis=1)
-    assert (straight <= over + 1e-6).all()
-    assert (straight >= over * (1 - 2e-5)).all()
-
-
-@pytest.mark.parametrize("km", [0, -1, 10_000, float("nan")])
-def test_a_distance_that_cannot_be_meant_is_refused(km: float) -> None:
-    with pytest.raises(InputError, match="above 0 and up to 100 km"):
-        Near(text="sea", within_km=km)
-
-
-def test_a_near_concept_needs_words() -> None:
-    with pytest.raises(InputError, match="no text"):
-        Near(text=" ", within_km=3)
+def test_a_real_index_of_more_tiles_than_are_looked_at_answers_alike(tmp_path: Path) -> None:
+    # 4,225 tiles, more than EXACT: nothing is patched here.
+    tiles, vectors, reds, waters = scattered(65, seed=4)
+    index: TileIndex = sow(tmp_path, tiles, vectors)
+    right = {r.id for r in reds if min(km(r, w) for w in waters) <= 12}
+    assert 5 < len(right) < 30
+    result = ask(index, "red", "water", 12, limit=len(right))
+    assert {hit.tile.id for hit in result.hits} == right
+    strict = ask(index, "red", "water", 12, limit=400, strict=True)
+    confident = {hit.tile.id for hit in strict.hits if hit.confidence > 0.3}
+    assert confident == right

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from tests.support.paths import SHARED
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.fakes import FakeEncoder
 from numpy.typing import NDArray
-from tests.support.sown import COLOURS, ENCODER
 
 from keenkite.errors import InputError
-from keenkite.index import Statistics
 from keenkite.evaluation.evaluate import auc, average_precision
+from keenkite.evaluation.vector_table import VectorTable
+from keenkite.index import Statistics
+from keenkite.retrieval.concepts import BACKGROUND, TEMPLATES, encode_concepts
 from keenkite.retrieval.scoring import (
-    BACKGROUND,
     CONTRAST,
     CORRECTION,
     SHARPNESS,
-    TEMPLATES,
     Calibration,
     Scorer,
     among_look_alikes,
     confidence,
-    encode_concepts,
-    judge,
     log_confidence,
     log_odds_of,
 )
-from keenkite.evaluation.vector_table import VectorTable
+from tests.support.fakes import FakeEncoder
+from tests.support.paths import SHARED
+from tests.support.sown import COLOURS, ENCODER
 
 WHU = SHARED / "data/whu_rs19/remoteclip-vit-b-32.npz"
 
@@ -143,7 +139,7 @@ def test_without_a_background_confidence_rests_on_z(vectors: NDArray[np.float32]
 
 def test_one_tile_alone_can_be_judged() -> None:
     vectors = unit(np.random.default_rng(0).normal(size=(1, 16)))
-    odds, _ = judge(Scorer(ENCODER, statistics(vectors), COLOURS).wanted("water"), vectors)
+    odds = Scorer(ENCODER, statistics(vectors), COLOURS).wanted("water").judge(vectors)
     assert np.isfinite(odds).all()
 
 
@@ -181,7 +177,7 @@ def test_real_images_are_ranked_and_absence_is_noticed() -> None:
             images = table.images[kept]
             wanted = Scorer(table, statistics(images), table.names).wanted(name)
             order = np.argsort(-wanted.z(images))
-            odds, _ = judge(wanted, images[order])
+            odds = wanted.judge(images[order])
             if kept is not slice(None) and not isinstance(kept, slice):
                 gone.append(odds[:64].max())
             else:

@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from keenkite.errors import InputError
-from keenkite.settings import Settings, parse, read_environment
+from keenkite.settings import Settings, ca_bundle, parse, read_environment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,3 +92,15 @@ def test_the_secret_is_not_shown() -> None:
     settings = Settings.from_environment({"KEENKITE_QDRANT_API_KEY": "hush"})
     assert settings.qdrant_api_key == "hush"
     assert "hush" not in repr(settings)
+
+
+def test_certificates_are_those_that_other_tools_are_told_of() -> None:
+    assert ca_bundle({}) is None
+    assert ca_bundle({"SSL_CERT_FILE": "", "SSL_CERT_DIR": "/certs"}) == "/certs"
+    both = {"SSL_CERT_FILE": "/system.pem", "REQUESTS_CA_BUNDLE": "/own.pem"}
+    assert ca_bundle(both) == "/own.pem"
+
+
+def test_reading_from_s3_is_off_until_somebody_allows_it() -> None:
+    assert not Settings.from_environment({}).allow_s3
+    assert Settings.from_environment({"KEENKITE_ALLOW_S3": "1"}).allow_s3

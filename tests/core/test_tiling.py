@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from keenkite.errors import InputError
 from keenkite.scene import Window
-from keenkite.tiling import Lattice, TileCutter, resample
-from tests.support.cutting import SCENE, cut_all, draw, strips
+from keenkite.tiling import Lattice, TileCutter, resample, window_of
+from tests.support.cutting import SCENE, corners_of, cut_all, draw, strips
 
 SMALL = Lattice(120)
 
@@ -66,10 +66,15 @@ def test_every_tile_is_a_plain_slice_of_the_scene_however_it_is_cut_into_strips(
             )
 
     cutter = TileCutter(
-        scene, cells, lattice, regions=("r",), max_nodata=max_nodata, max_cloud=max_cloud
+        scene,
+        corners_of(lattice, cells),
+        lattice.span,
+        regions=("r",),
+        max_nodata=max_nodata,
+        max_cloud=max_cloud,
     )
     assert cutter.left == len(cells)
-    window = lattice.window(cells, scene)
+    window = window_of(scene, corners_of(lattice, cells), lattice.span)
     tiles, pixels = cut_all(cutter, strips(window, rgb, scl, heights, margin=margin))
     assert [(tile.column, tile.row) for tile in tiles] == list(expected)
     for tile, shown in zip(tiles, pixels, strict=True):
@@ -87,9 +92,9 @@ def test_fractions_are_right_for_tiles_of_more_rows_than_a_byte_counts():
     scene = replace(SCENE, width=1300, height=1300)
     cells = lattice.cells(scene.epsg, scene.footprint, scene.footprint)
     rgb = np.zeros((1300, 1300, 3), np.uint8)
-    window = lattice.window(cells, scene)
+    window = window_of(scene, corners_of(lattice, cells), lattice.span)
     for kind, name in {6: "water", 4: "vegetation", 5: "bare", 11: "snow"}.items():
-        cutter = TileCutter(scene, cells, lattice, regions=("r",))
+        cutter = TileCutter(scene, corners_of(lattice, cells), lattice.span, regions=("r",))
         tiles, _ = cut_all(
             cutter, strips(window, rgb, np.full((1300, 1300), kind, np.uint8), [700])
         )
@@ -103,10 +108,10 @@ def test_strips_may_begin_above_the_window_and_end_below_it():
     scl[:] = 4
     cells = SMALL.cells(scene.epsg, scene.footprint, scene.footprint)
     cells = cells[(cells[:, 1] < cells[0, 1] - 2) & (cells[:, 1] > cells[-1, 1] + 2)]
-    window = SMALL.window(cells, scene)
+    window = window_of(scene, corners_of(SMALL, cells), SMALL.span)
     whole = Window(row=0, col=0, rows=60, cols=60)
     found = [
-        cut_all(TileCutter(scene, cells, SMALL, regions=("r",)), some)
+        cut_all(TileCutter(scene, corners_of(SMALL, cells), SMALL.span, regions=("r",)), some)
         for some in (strips(window, rgb, scl, [9]), strips(whole, rgb, scl, [7]))
     ]
     assert found[0][0] == found[1][0]
@@ -118,9 +123,9 @@ def test_tiles_left_out_by_a_lost_strip_are_told():
     scene = replace(SCENE, width=60, height=60)
     rgb, scl = draw(scene)
     cells = SMALL.cells(scene.epsg, scene.footprint, scene.footprint)
-    window = SMALL.window(cells, scene)
+    window = window_of(scene, corners_of(SMALL, cells), SMALL.span)
     first, second, *rest = strips(window, rgb, scl, [15])
-    cutter = TileCutter(scene, cells, SMALL, regions=("r",))
+    cutter = TileCutter(scene, corners_of(SMALL, cells), SMALL.span, regions=("r",))
     cut_all(cutter, [first, second])
     assert 0 < cutter.left < len(cells)
     with pytest.raises(InputError, match=f"rows {rest[1].row} to .* where row {rest[0].row} of"):
@@ -141,4 +146,4 @@ def test_tiles_left_out_by_a_lost_strip_are_told():
 )
 def test_limits_that_are_no_fractions_are_refused(limits):
     with pytest.raises(InputError, match="is a fraction from 0 to 1"):
-        TileCutter(SCENE, np.array([[360, 3560]]), Lattice(), regions=("r",), **limits)
+        TileCutter(SCENE, np.array([[403_200.0, 3_987_200.0]]), 2240, regions=("r",), **limits)

@@ -25,7 +25,7 @@ from tests.support.server_world import (
     text_of,
 )
 
-TILE = "32654-345-3550-20240512-S2B"
+TILE = "32654-2240-345-3550-20240512T012345-S2B"
 JOB = "build-0123456789ab"
 
 
@@ -63,6 +63,11 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("search_tiles", {"text": "water", "start": "2024-06-01", "end": "2024-05-01"}, "swap"),
     ("search_tiles", {"text": "water", "region": "../../etc"}, "region's name"),
     ("search_tiles", {"text": "water", "region": "atlantis"}, "Indexed: colours"),
+    ("search_tiles", {"text": "water", "collection": "../../etc"}, "collection's name"),
+    ("search_tiles", {"text": "water", "collection": "atlantis"}, "There are: fake-colours"),
+    ("search_tiles", {"text": "water", "max_cloud": "much"}, 'or per cent (20, "20%")'),
+    ("search_tiles", {"text": "water", "max_cloud": 101}, 'or per cent (20, "20%")'),
+    ("search_tiles", {"text": "water", "max_cloud": True}, "a fraction (0.2)"),
     ("search_tiles", {"text": "water", "cover": {"lava": [0, 1]}}, "no argument 'cover.lava'"),
     ("search_tiles", {"text": "water", "cover": {"water": [0.9, 0.1]}}, "lowest"),
     ("search_tiles", {"text": "water", "cover": {"water": [0, 40]}}, "less than or equal to 1"),
@@ -80,6 +85,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("get_tile_image", {"tile_id": TILE}, "did you mean 'tile_ids'?"),
     ("find_similar", {"like": [TILE]}, "find_similar"),
     ("find_similar", {"like": ["/etc/passwd"]}, "a tile id has the form"),
+    ("find_similar", {"like": ["32654-345-3550-20240512-S2B"]}, "32654-2240-345-3550-20240512T"),
     ("find_similar", {"unlike": [TILE]}, "like"),
     ("get_build_status", {"job_id": "../jobs"}, "a job id has the form"),
     ("get_build_status", {"job_id": JOB}, "no build"),
@@ -87,6 +93,8 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("cancel_build", {"job_id": JOB}, "no build"),
     ("cancel_build", {}, "It needs job_id"),
     ("build_index", {"region": "x", "start": "2024-05-01", "end": "2024-05-31"}, "bbox"),
+    ("build_index", {"region": "x", "bbox": [139, 35, 140, 36], "start": "2024-05-01",
+        "end": "2024-05-02", "collection": "atlantis"}, "There are: fake-colours"),
     ("build_index", {"region": "x/y", "bbox": [139, 35, 140, 36], "start": "2024-05-01",
         "end": "2024-05-31"}, "region's name"),
     ("build_index", {"region": "x", "bbox": [0, 0, 1, 1], "start": "2024-05-01",
@@ -182,7 +190,15 @@ JSON = st.recursive(
 )
 LON, LAT = st.floats(-190, 190), st.floats(-95, 95)
 DAYS = st.dates().map(str) | st.just("2024-05-12")
-IDS = st.sampled_from([TILE, "32654-333-3550-20240512-S2B", "../x", ""])
+IDS = st.sampled_from(
+    [
+        TILE,
+        "32654-2240-333-3550-20240512T012345-S2B",
+        "32654-2240-@386401.5-3976000-20240512T012345-S2B",
+        "../x",
+        "",
+    ]
+)
 PLAUSIBLE: dict[str, st.SearchStrategy[Any]] = {
     "text": st.text(max_size=40) | st.just("water"),
     "bbox": st.tuples(LON, LAT, LON, LAT).map(list) | st.just([139.5, 35.9, 139.8, 36.1]),
@@ -191,7 +207,8 @@ PLAUSIBLE: dict[str, st.SearchStrategy[Any]] = {
     "like_place": st.fixed_dictionaries({"lon": LON, "lat": LAT}),
     "start": DAYS,
     "end": DAYS,
-    "max_cloud": st.floats(-1, 101),
+    "max_cloud": st.floats(-1, 101) | st.sampled_from(["20%", "1", "-3 %", "much"]),
+    "collection": st.sampled_from(["fake-colours", "x", "..", ""]),
     "cover": st.dictionaries(st.sampled_from(["water", "snow", "lava"]),
                              st.lists(st.floats(-1, 2), max_size=3)),
     "near": st.lists(st.fixed_dictionaries(
@@ -212,13 +229,16 @@ PLAUSIBLE: dict[str, st.SearchStrategy[Any]] = {
 }  # fmt: skip
 TOOLS = {
     "search_tiles": ["text", "bbox", "circle", "polygon", "start", "end", "max_cloud", "cover",
-                     "near", "exclude", "region", "limit", "cursor", "response_format"],
-    "find_similar": ["like", "unlike", "like_place", "bbox", "start", "end", "region", "limit"],
-    "get_heatmap": ["tile_ids", "text"],
+                     "near", "exclude", "region", "collection", "limit", "cursor",
+                     "response_format"],
+    "find_similar": ["like", "unlike", "like_place", "bbox", "start", "end", "region", "collection",
+                     "limit"],
+    "get_heatmap": ["tile_ids", "text", "collection"],
     "get_tile_image": ["tile_ids"],
     "list_indexes": [],
     "get_build_status": ["job_id", "wait_seconds"],
-    "build_index": ["region", "bbox", "circle", "polygon", "start", "end", "max_cloud", "choose"],
+    "build_index": ["region", "bbox", "circle", "polygon", "start", "end", "max_cloud", "choose",
+                    "collection"],
     "cancel_build": ["job_id"],
 }  # fmt: skip
 

@@ -1,6 +1,5 @@
 """Builds outlive the call, the client and the server; several servers share one folder."""
 
-from tests.support.paths import ROOT
 import json
 import os
 import signal
@@ -16,10 +15,22 @@ import pytest
 from mcp.client import Client
 
 from keenkite.area import Area
+from keenkite.build import BuildRequest
 from keenkite.index import TileIndex
-from keenkite_server.jobs import BuildRequest, JobStore
+from keenkite_server.jobs import JobStore
 from tests.support.fakes import FakeEncoder
-from tests.support.server_world import HELLO, ROOT, Demo, ask, demo, serving, stdio, talk, text_of
+from tests.support.paths import ROOT
+from tests.support.server_world import (
+    HELLO,
+    Demo,
+    ask,
+    collection_in,
+    demo,
+    serving,
+    stdio,
+    talk,
+    text_of,
+)
 
 SLOW = 0.1
 """Seconds a batch of tiles: a build then takes some seconds."""
@@ -46,7 +57,7 @@ def everything(world: Demo, tmp_path_factory: pytest.TempPathFactory) -> set[str
 
 
 def tile_ids(data: Path) -> set[str]:
-    with TileIndex.open(data, encoder=None) as index:
+    with TileIndex.open(collection_in(data), encoder=None) as index:
         return {tile.id for tile in index.scroll()}
 
 
@@ -213,6 +224,7 @@ def test_an_interrupted_build_can_be_cancelled(world: Demo, killed: tuple[Path, 
         talk(story, server)
 
 
+@pytest.mark.slow
 def test_two_servers_work_on_one_folder_at_the_same_time(
     world: Demo, everything: set[str], tmp_path: Path
 ) -> None:
@@ -246,13 +258,13 @@ def test_two_servers_work_on_one_folder_at_the_same_time(
 
 def test_a_build_that_brings_down_servers_is_given_up(world: Demo, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    TileIndex.open(data, encoder=FakeEncoder()).close()
+    TileIndex.open(collection_in(data), encoder=FakeEncoder()).close()
     request = BuildRequest(
         region="r", area=Area.from_bbox(*world.bbox), start=date(2024, 5, 1),
-        end=date(2024, 5, 31), max_cloud=20.0, choose="every-date",
+        end=date(2024, 5, 31),
     )  # fmt: skip
     with JobStore(data / "jobs") as store:
-        job = store.create(request, tiles=5, scenes=1)
+        job = store.create(request, collection="fake-colours", tiles=5, scenes=1)
         store.update(job, runs=5)
     ended = talk(lambda client: job_of(client, job.id, wait=20), stdio(world.environment(data)))
     assert ended["state"] == "failed"

@@ -10,8 +10,9 @@ from mcp.client import Client
 from mcp_types import ElicitRequestParams, ElicitResult
 
 from keenkite.area import Area
+from keenkite.build import BuildRequest
 from keenkite.errors import InputError, TileIndexError
-from keenkite_server.jobs import BuildRequest, JobStore
+from keenkite_server.jobs import JobStore
 from tests.support.server_world import Demo, ask, demo, refused, serving, talk
 
 
@@ -89,7 +90,7 @@ def test_builds_are_limited_by_the_hour(world: Demo, tmp_path: Path) -> None:
 def request_() -> BuildRequest:
     return BuildRequest(
         region="r", area=Area.around(139.6, 35.9, 3.0), start=date(2024, 5, 1),
-        end=date(2024, 5, 31), max_cloud=20.0, choose="every-date",
+        end=date(2024, 5, 31), max_cloud="20%", choose="least-cloudy", spans=(1120, 2240),
     )  # fmt: skip
 
 
@@ -109,14 +110,17 @@ def other_server(tmp_path: Path) -> Iterator[JobStore]:
 def test_a_record_says_again_what_was_asked(
     store: JobStore, other_server: JobStore, request_: BuildRequest
 ) -> None:
-    job = store.create(request_, tiles=5, scenes=1)
-    assert other_server.read(job.id).request == request_
+    job = store.create(request_, collection="c", tiles=5, scenes=1)
+    again = other_server.read(job.id)
+    assert again.request == request_
+    assert again.request.max_cloud == 0.2
+    assert again.collection == "c"
 
 
 def test_a_job_is_interrupted_once_its_server_lets_go(
     store: JobStore, other_server: JobStore, request_: BuildRequest
 ) -> None:
-    job = store.create(request_, tiles=5, scenes=1)
+    job = store.create(request_, collection="c", tiles=5, scenes=1)
     assert other_server.read(job.id).state == "queued"
     assert other_server.adopt() == []
     store.release(job.id)
@@ -128,9 +132,9 @@ def test_a_job_is_interrupted_once_its_server_lets_go(
 def test_a_damaged_record_is_named_and_harms_no_other(
     store: JobStore, request_: BuildRequest, tmp_path: Path
 ) -> None:
-    job = store.create(request_, tiles=5, scenes=1)
+    job = store.create(request_, collection="c", tiles=5, scenes=1)
     (tmp_path / f"{job.id}.json").write_text("{")
-    other = store.create(request_, tiles=5, scenes=1)
+    other = store.create(request_, collection="c", tiles=5, scenes=1)
     with pytest.raises(TileIndexError, match=job.id):
         store.read(job.id)
     assert [each.id for each in store.all()] == [other.id]

@@ -19,11 +19,21 @@ from mcp.shared.exceptions import MCPError
 
 from keenkite.errors import InputError
 from keenkite_server.auth import FileTokens, JwtVerifier
-from keenkite_server.cli import main, settings_of
 from keenkite_server.boundary import Scrubber
+from keenkite_server.cli import main, settings_of
 from keenkite_server.settings import ServerSettings
-from keenkite_server.transport import transport_security
-from tests.support.server_world import HELLO, ROOT, ask, demo, http, refused, serving, talk, text_of
+from keenkite_server.transport import say_where, transport_security
+from tests.support.paths import ROOT
+from tests.support.server_world import (
+    HELLO,
+    ask,
+    demo,
+    http,
+    refused,
+    serving,
+    talk,
+    text_of,
+)
 
 TOKEN = "a-token-of-more-than-twenty-characters"
 INITIALIZE = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO}
@@ -220,8 +230,8 @@ def test_unsafe_or_senseless_settings_are_refused_before_anything_is_served(
 def test_texts_lose_paths_addresses_and_secrets() -> None:
     scrub = Scrubber(
         ServerSettings(
-            data=Path("/srv/data"), catalog="https://stac.internal/v1",
-            qdrant_url="https://qdrant.internal:6333/tiles", qdrant_api_key="s3cret",
+            folder=Path("/srv/data"), catalog="https://stac.internal/v1",
+            data="https://qdrant.internal:6333/tiles", qdrant_api_key="s3cret",
             model="/models/secret.pt",
         )
     )  # fmt: skip
@@ -259,28 +269,12 @@ def test_a_scenes_address_is_given_for_public_catalogs_without_its_password(
         found = await ask(client, "search_tiles", text="water", limit=1, response_format="detailed")
         (hit,) = found.structured_content["hits"]
         assert hit["scene_url"] == (
-            f"https://stac.example.org/v1/collections/sentinel-2-c1-l2a/items/{hit['scene']}"
+            "https://stac.example.org/v1/collections/sentinel-2-c1-l2a/items/" + hit["scene_ids"][0]
         )
         assert hit["scene_url"] in text_of(found)
 
-    settings = ServerSettings(data=demo().data, catalog="https://me:pw@stac.example.org/v1/")
+    settings = ServerSettings(data=str(demo().data), catalog="https://me:pw@stac.example.org/v1/")
     with serving(settings) as server:
-        talk(story, server)
-
-
-def test_the_index_of_another_model_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    import shutil
-
-    shutil.copytree(demo().data, tmp_path / "data")
-    meta = tmp_path / "data" / "index.json"
-    meta.write_text(json.dumps({**json.loads(meta.read_text()), "encoder": "other-model"}))
-
-    async def story(client: Client) -> None:
-        await ask(client, "list_indexes")
-        text = await refused(client, "search_tiles", {"text": "water"})
-        assert "--model other-model" in text
-
-    with serving(demo().settings(tmp_path / "data")) as server:
         talk(story, server)
 
 
@@ -301,19 +295,40 @@ def test_a_read_only_server_has_no_building_tools() -> None:
 def test_flags_win_over_variables_and_variables_over_defaults(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("DATA", "MODEL", "READ_ONLY", "INDEX", "CATALOG"):
+    for name in ("DATA", "COLLECTION", "MODEL", "READ_ONLY", "INDEX", "CATALOG"):
         monkeypatch.delenv(f"KEENKITE_{name}", raising=False)
     assert settings_of([]) == ServerSettings()
     monkeypatch.setenv("KEENKITE_MODEL", "from-variable")
     monkeypatch.setenv("KEENKITE_READ_ONLY", "yes")
     monkeypatch.setenv("KEENKITE_INDEX", "shared-with-the-command-line")
-    settings = settings_of(["--model", "from-flag", "--max-tiles", "7"])
+    monkeypatch.setenv("KEENKITE_STAC_COLLECTION", "one, two")
+    settings = settings_of(["--model", "from-flag", "--max-tiles", "7", "--collection", "c"])
     assert settings.model == "from-flag"
     assert settings.read_only
     assert settings.max_tiles == 7
-    assert settings.data == Path("shared-with-the-command-line")
-    monkeypatch.setenv("KEENKITE_INDEX", "https://qdrant.example.org")
-    assert settings_of([]).index == "https://qdrant.example.org"
+    assert settings.collection == "c"
+    assert settings.stac_collection == ("one", "two")
+    assert settings.files == Path("shared-with-the-command-line")
+    assert settings_of(["--index", "by-its-other-name"]).data == "by-its-other-name"
+
+
+def test_data_by_url_keep_their_pixels_and_jobs_in_a_folder(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    by_url = settings_of(["--data", "https://qdrant.example.org:6333"])
+    say_where(by_url)
+    assert str(Path("keenkite-data").absolute()) in caplog.text
+    assert "--folder" in caplog.text
+    caplog.clear()
+    assert by_url.place == "https://qdrant.example.org:6333"
+    assert by_url.files == Path("keenkite-data")
+    named = settings_of(["--data", "https://qdrant.example.org:6333", "--folder", "/srv/pixels"])
+    assert named.files == Path("/srv/pixels")
+    say_where(named)
+    say_where(settings_of(["--data", "a-folder"]))
+    assert caplog.text == ""
+    with pytest.raises(InputError, match="Leave --folder out"):
+        settings_of(["--data", "a-folder", "--folder", "/srv/pixels"])
 
 
 def test_the_key_of_the_index_server_is_never_shown() -> None:
@@ -326,8 +341,10 @@ def test_a_server_starts_and_lists_its_tools_without_the_model(tmp_path: Path) -
     import sys
 
     code = (
-        "import sys, keenkite_server.app as app, keenkite_server.settings as s\n"
-        "app.make_server(s.ServerSettings())\n"
+        "import sys\n"
+        "from keenkite_server import app, builder, library, settings\n"
+        "shelves = library.Library(settings.ServerSettings())\n"
+        "app.make_server(shelves, builder.Builder(shelves))\n"
         "print([m for m in ('torch', 'open_clip', 'rasterio', 'qdrant_client', 'scipy', 'PIL')"
         " if m in sys.modules])"
     )

@@ -79,8 +79,10 @@ async def a_build(client: Client) -> None:
     assert all(total == expected.structured_content["tiles"] for _, total, _ in heard)
 
     listed = (await ask(client, "list_indexes")).structured_content
-    assert [region["region"] for region in listed["regions"]] == ["all"]
-    assert listed["tiles"] == job["kept"]
+    (collection,) = listed["collections"]
+    assert collection["model"] == collection["collection"] == "fake-colours"
+    assert [region["region"] for region in collection["regions"]] == ["all"]
+    assert collection["tiles"] == job["kept"]
     again = await ask(client, "build_index", **world.build)
     assert "Nothing to do" in text_of(again)
 
@@ -91,7 +93,7 @@ async def a_search(client: Client) -> str:
     assert len(answer["hits"]) == 3
     for hit in answer["hits"]:
         assert hit["tile_id"] in text_of(found)
-        assert f"{hit['lon']:g}" in text_of(found)
+        assert f"lon {hit['lon']}" in text_of(found)
     return str(answer["hits"][0]["tile_id"])
 
 

@@ -45,7 +45,7 @@ class TasksClient(ClientExtension):
 
     async def _resolve(self, created: Created, context: ClaimContext) -> CallToolResult:
         self.created = created.model_dump(by_alias=True, mode="json")
-        nothing = {"scenes": 0, "tiles": 0, "done_before": 0, "megabytes": 0, "minutes": 0}
+        nothing = {"collection": "fake-colours", "max_cloud": 1.0, "scenes": 0, "tiles": 0}
         return CallToolResult(content=[], structured_content={"dry_run": False, **nothing})
 
 

@@ -1,6 +1,5 @@
 """What clients see of the tools, and what the tools answer."""
 
-from tests.support.paths import ROOT
 import base64
 import io
 import json
@@ -16,9 +15,22 @@ from mcp.server.mcpserver import MCPServer
 from mcp_types import ImageContent, Tool
 from PIL import Image
 
+from keenkite import Near, Query, search
+from keenkite.cloud import percent
+from keenkite.index import TileIndex
 from keenkite_server.prompts import INSTRUCTIONS
+from tests.support.fakes import FakeEncoder
+from tests.support.paths import ROOT
 from tests.support.qdrant_server import serving as qdrant_serving
-from tests.support.server_world import ask, demo, refused, serving, talk, text_of
+from tests.support.server_world import (
+    ask,
+    collection_in,
+    demo,
+    refused,
+    serving,
+    talk,
+    text_of,
+)
 
 SNAPSHOTS = ROOT / "tests" / "server" / "snapshots"
 NAMES = {
@@ -131,23 +143,73 @@ def test_every_fact_is_in_the_text_too(server: MCPServer) -> None:
     async def story(client: Client) -> None:
         result = await ask(
             client, "search_tiles", text="water", near=[{"text": "forest", "within_km": 5}],
-            limit=5, response_format="detailed",
+            exclude=["snow", {"text": "red", "within_km": 2}], limit=5, response_format="detailed",
         )  # fmt: skip
         text = text_of(result)
         answer = result.structured_content
         assert answer["verdict"] in text
         assert answer["next_cursor"] in text
+        assert answer["collection"] in text
+        assert "tiles 2240 m wide, cover where not 0" in text
         for hit in answer["hits"]:
             line = next(line for line in text.splitlines() if hit["tile_id"] in line)
-            facts = [f"{hit[name]:g}" for name in ("lon", "lat", "score", "confidence", "cloud")]
-            facts += [f"{kind} {share:g}" for kind, share in hit["cover"].items()]
-            facts += [f"{edge:g}" for edge in hit["bounds"]]
-            facts += [hit["date"], hit["region"], hit["scene"]]
-            facts += [f"{other['km']:g} km away" for other in hit.get("near", [])]
+            facts = [f"{name} {hit[name]}" for name in ("lon", "lat")]
+            facts += [f"{name} {hit[name]:g}" for name in ("score", "confidence")]
+            facts += [f"{kind} {share:g}" for kind, share in hit["cover"].items() if share]
+            assert not [k for k, share in hit["cover"].items() if not share and f", {k} " in line]
+            facts += [str(edge) for edge in hit["bounds"]]
+            facts += [hit["datetime"], *hit["regions"], *hit["scene_ids"]]
+            facts += [f"cloud {percent(hit['cloud'])}"]
+            for other in [*hit["near"], *hit["exclude"]]:
+                facts += [repr(other["text"]), f"confidence {other['confidence']:g}"]
+                if other["tile_id"]:
+                    facts += [other["tile_id"], f"{other['km']} km away", f"lon {other['lon']}"]
             for fact in facts:
                 assert fact in line
 
     talk(story, server)
+
+
+def test_a_hit_has_the_shape_that_the_core_gives_it(server: MCPServer) -> None:
+    """Concise leaves some of it out, detailed adds the address of a scene of a public catalogue."""
+    asked = {"text": "water", "near": [{"text": "forest"}], "exclude": ["snow"], "limit": 2}
+    with TileIndex.open(collection_in(demo().data), encoder=None) as index:
+        query = Query(text="water", near=[Near(text="forest", within_km=3)], exclude=["snow"])
+        hits = search(index, FakeEncoder(), query).to_json()["hits"]
+
+    async def story(client: Client) -> None:
+        concise = await ask(client, "search_tiles", **asked)
+        detailed = await ask(client, "search_tiles", **asked, response_format="detailed")
+        assert detailed.structured_content["hits"] == hits[:2]
+        left_out = {"bounds", "regions", "scene_ids"}
+        assert concise.structured_content["hits"] == [
+            {name: value for name, value in hit.items() if name not in left_out} for hit in hits[:2]
+        ]
+
+    talk(story, server)
+
+
+@pytest.mark.parametrize("cloud", [0.1, 10, "10%", " 10 % ", "0.1"])
+def test_cloud_is_understood_as_it_is_written_and_said_back_in_one_form(
+    server: MCPServer, cloud: float | str
+) -> None:
+    async def story(client: Client) -> None:
+        found = await ask(client, "search_tiles", text="water", max_cloud=cloud)
+        assert "tiles of at most 10 % cloud" in text_of(found)
+        expected = await ask(
+            client, "build_index", **{**demo().build, "max_cloud": cloud}, dry_run=True
+        )
+        assert expected.structured_content["max_cloud"] == 0.1
+        assert "scenes of at most 10 % cloud" in text_of(expected)
+
+    talk(story, server)
+
+
+def test_the_schemas_say_that_cloud_may_be_a_number_or_a_text(tools: dict[str, Tool]) -> None:
+    for name in ("search_tiles", "build_index"):
+        cloud = tools[name].input_schema["properties"]["max_cloud"]
+        assert {kind["type"] for kind in cloud["anyOf"]} >= {"number", "string"}
+        assert '"20%"' in cloud["description"]
 
 
 def test_pages_follow_each_other_without_gap_or_overlap(server: MCPServer) -> None:
@@ -235,7 +297,9 @@ def test_pictures_fit_into_a_chat(server: MCPServer, number: int) -> None:
             with Image.open(io.BytesIO(content)) as image:
                 assert image.format == "PNG"
                 assert min(image.size) >= 224
-            assert len(text.text.splitlines()) == number
+            credit = tool == "get_tile_image"
+            assert len(text.text.splitlines()) == number + credit
+            assert ("Copernicus" in text.text) == credit
 
     talk(story, server)
 
@@ -275,6 +339,7 @@ def test_regions_are_resources_and_completed(server: MCPServer) -> None:
         (everything,) = (await client.read_resource("keenkite://regions")).contents
         (feature,) = json.loads(everything.text)["features"]
         assert feature["properties"]["region"] == "colours"
+        assert feature["properties"]["collection"] == "fake-colours"
         ring = feature["geometry"]["coordinates"][0]
         assert ring[0] == ring[-1]
         prompts = (await client.list_prompts()).prompts
@@ -304,7 +369,7 @@ def test_an_index_on_a_qdrant_server_serves_the_same_story(tmp_path: Path) -> No
         assert not any("127.0.0.1" in text for text in everywhere)
 
     with qdrant_serving() as qdrant:
-        settings = demo().settings(tmp_path / "data", qdrant_url=qdrant.url)
+        settings = demo().settings(data=qdrant.url, folder=tmp_path / "data")
         with serving(settings) as server:
             talk(story, server)
         assert (tmp_path / "data" / "pixels").is_dir()

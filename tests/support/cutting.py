@@ -6,7 +6,7 @@ import numpy as np
 
 from keenkite.scene import Scene, Strip
 from keenkite.sensors import SENTINEL2
-from keenkite.tiling import TileCutter
+from keenkite.tiling import TileCutter, window_of
 
 SCENE = Scene(
     id="S2B_T54SUE_20240512T012659_L2A",
@@ -61,9 +61,15 @@ def cut_all(cutter, some_strips):
     return tiles, pixels
 
 
+def corners_of(lattice, cells):
+    """(n, 2) upper left corners of (n, 2) columns and rows, metres."""
+    return cells * lattice.pitch
+
+
 def places(scene, lattice, cells):
     """The tiles of some cells of a scene without clouds."""
-    window = lattice.window(cells, scene)
+    corners = corners_of(lattice, cells)
+    window = window_of(scene, corners, lattice.span)
     size = (window.rows, window.cols)
     strip = Strip(
         row=window.row,
@@ -71,4 +77,4 @@ def places(scene, lattice, cells):
         rgb=np.zeros((*size, 3), np.uint8),
         classes=np.full(size, 4, np.uint8),
     )
-    return cut_all(TileCutter(scene, cells, lattice, regions=("r",)), [strip])[0]
+    return cut_all(TileCutter(scene, corners, lattice.span, regions=("r",)), [strip])[0]

@@ -11,11 +11,14 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from keenkite import utm
 from keenkite.area import Area
+from keenkite.cloud import cloud_fraction
 from keenkite.index import Filters, TileIndex
-from keenkite.index.backend import Meta, Tuning
+from keenkite.index.backend import Tuning
 from keenkite.index.embedded.backend import EdgeBackend
-from keenkite.tiling import Tile
+from keenkite.index.meta import Meta
+from keenkite.tiling import Place, Tile, places
 
 START = datetime(2024, 1, 1, 1, 30, tzinfo=UTC)
 DAYS = 1000
@@ -32,24 +35,32 @@ class Named:
     dim: int = 64
 
 
+META = Meta.of(Named(), sensor="sentinel-2-l2a", spans=(2240,))
+
+
 def tile(number: int = 0, **fields: object) -> Tile:
     """A tile that nothing is wrong with; another number is another tile."""
-    lon, lat = 139.5 + number * 1e-4, 35.5
     whole: dict[str, object] = {
-        "epsg": 32654, "column": 300 + number, "row": 3500, "size": 224, "stride": 112,
-        "datetime": START, "platform": "S2B", "scene_id": "scene", "collection": "s2",
-        "region": "kanto", "lon": lon, "lat": lat,
-        "bounds": (lon - 0.012, lat - 0.01, lon + 0.012, lat + 0.01), "cloud": 0.0, "water": 0.25,
-        "vegetation": 0.5, "bare": 0.25, "snow": 0.0, "valid": 1.0,
+        "epsg": 32654, "column": 300 + number, "row": 3500, "datetime": START, "platform": "S2B",
+        "scene_ids": ("scene",), "collection": "s2", "regions": ("kanto",), "cloud": 0.0,
+        "water": 0.25, "vegetation": 0.5, "bare": 0.25, "snow": 0.0, "valid": 1.0,
     }  # fmt: skip
     return Tile(**{**whole, **fields})  # type: ignore[arg-type]
 
 
+def at(lon: float, lat: float, **fields: object) -> Tile:
+    """The tile of the lattice whose centre is nearest to a place in degrees."""
+    epsg = 32601 + int((lon + 180) // 6) + (100 if lat < 0 else 0)
+    x, y = (float(value) for value in utm.project(epsg, lon, lat))
+    return tile(
+        **{"epsg": epsg, "column": round(x / 1120) - 1, "row": round(y / 1120) + 1, **fields}
+    )
+
+
 def opened(folder: Path, *, wait: float = 60, tuning: Tuning | None = None) -> TileIndex:
     """An index in a folder that builds a graph of fewer points than usual."""
-    meta = Meta(encoder="fake", dim=64, size=224, stride=112)
     tuning = tuning or Tuning(index_from=10_000)
-    backend = EdgeBackend.open(folder, meta, wait=wait, tuning=tuning)
+    backend = EdgeBackend.open(folder, META, wait=wait, tuning=tuning)
     return TileIndex(backend, location=str(folder), folder=folder)
 
 
@@ -87,22 +98,24 @@ class World:
         queries = unit(2 * cone + gap + clusters[:50] + 0.6 * rng.normal(size=(50, dim)))
         fiji = rng.random(n) < 0.1
         lon = np.where(fiji, 178, 138) + 4 * rng.random(n)
-        lon = np.where(lon > 180, lon - 360, lon)
         lat = np.where(fiji, -20, 34) + 4 * rng.random(n)
+        cells = _cells(lon, lat)
         days = rng.integers(DAYS, size=n)
         edges = np.cumsum(SHARES)
         region, scene = np.searchsorted(edges, rng.random((2, n)))
         cloud, water = rng.random((2, n)).round(6)
         tiles = [
             tile(
-                i, lon=float(lon[i]), lat=float(lat[i]), bounds=_around(lon[i], lat[i]),
-                datetime=START + timedelta(days=int(days[i])), cloud=float(cloud[i]),
-                water=float(water[i]), region=f"region-{region[i]}", scene_id=f"scene-{scene[i]}",
+                **cells[i], datetime=START + timedelta(days=int(days[i]), seconds=i),
+                cloud=float(cloud[i]), water=float(water[i]), regions=(f"region-{region[i]}",),
+                scene_ids=(f"scene-{scene[i]}",),
             )
             for i in range(n)
         ]  # fmt: skip
         # Seven decimals are what an index keeps.
-        tiles = [replace(t, lon=round(t.lon, 7), lat=round(t.lat, 7)) for t in tiles]
+        for each, place in zip(tiles, places(tiles), strict=True):
+            lon, lat = round(place.lon, 7), round(place.lat, 7)
+            each.placed(Place(lon, lat, tuple(round(edge, 7) for edge in place.bounds)))  # type: ignore[arg-type]
         return cls(tiles=tiles, vectors=images, queries=queries)
 
     def mask(self, filters: Filters) -> NDArray[np.bool_]:
@@ -120,12 +133,17 @@ class World:
         if filters.end:
             ok &= [t.datetime.date() <= filters.end for t in tiles]
         if filters.max_cloud is not None:
-            ok &= [t.cloud <= filters.max_cloud for t in tiles]
+            most = cloud_fraction(filters.max_cloud)
+            ok &= [most == 1 or (t.cloud is not None and t.cloud <= most) for t in tiles]
         for kind, (low, high) in filters.cover.items():
             ok &= [low <= getattr(t, kind) <= high for t in tiles]
-        for names, field in ((filters.regions, "region"), (filters.scenes, "scene_id")):
+        for names, field in ((filters.regions, "regions"), (filters.scenes, "scene_ids")):
             if names:
-                ok &= [getattr(t, field) in names for t in tiles]
+                ok &= [not set(names).isdisjoint(getattr(t, field)) for t in tiles]
+        if filters.cells:
+            ok &= [t.cell in filters.cells for t in tiles]
+        if filters.spans:
+            ok &= [t.span in filters.spans for t in tiles]
         if filters.tile_ids:
             wanted = set(filters.tile_ids)
             ok &= [t.id in wanted for t in tiles]
@@ -159,6 +177,7 @@ class World:
             if share <= 0.01:
                 some = self.tiles[:: round(1 / share)]
                 found[f"tile ids {share:.1%}"] = Filters(tile_ids=tuple(t.id for t in some))
+                found[f"cells {share:.1%}"] = Filters(cells=tuple(t.cell for t in some))
         found["everything"] = Filters(
             area=_box(140, 36, 3), start=START.date(), max_cloud=0.8, cover={"water": (0.1, 0.9)},
             regions=("region-3", "region-4"), scenes=("scene-2", "scene-3"),
@@ -177,9 +196,19 @@ def _inside(
     return inside
 
 
-def _around(lon: float, lat: float) -> tuple[float, float, float, float]:
-    west, east = ((x + 180) % 360 - 180 for x in (lon - 0.012, lon + 0.012))
-    return tuple(round(float(x), 7) for x in (west, lat - 0.01, east, lat + 0.01))  # type: ignore[return-value]
+def _cells(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> list[dict[str, int]]:
+    """Zone, column and row of the tile whose centre is nearest to each place; lon may be > 180."""
+    lon = np.where(lon > 180, lon - 360, lon)
+    zones = 32601 + ((lon + 180) // 6).astype(int) + np.where(lat < 0, 100, 0)
+    found = np.empty((len(lon), 2), int)
+    for zone in np.unique(zones):
+        here = zones == zone
+        x, y = utm.project(int(zone), lon[here], lat[here])
+        found[here] = np.column_stack([np.rint(x / 1120) - 1, np.rint(y / 1120) + 1])
+    return [
+        {"epsg": int(zone), "column": int(column), "row": int(row)}
+        for zone, (column, row) in zip(zones, found, strict=True)
+    ]
 
 
 def _box(lon: float, lat: float, side: float) -> Area:

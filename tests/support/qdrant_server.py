@@ -101,6 +101,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _work(state: Server, method: str, path: str, body: bytes) -> object:
     engine = state.engine
+    if (method, path) == ("GET", "/collections"):
+        return engine.get_collections()
     match = re.fullmatch(r"/collections/([^/]+)(.*)", path)
     if match is None:
         raise ValueError(f"{path} not found")
@@ -110,6 +112,9 @@ def _work(state: Server, method: str, path: str, body: bytes) -> object:
         parsed = model.model_validate_json(body)
         return {key: getattr(parsed, key) for key in parsed.model_fields_set}
 
+    if method == "DELETE" and not rest:
+        state.indexes.pop(name, None)
+        return engine.delete_collection(name)
     match method, rest:
         case "GET", "/exists":
             return {"exists": engine.collection_exists(name)}
@@ -131,11 +136,19 @@ def _work(state: Server, method: str, path: str, body: bytes) -> object:
         case "POST", "/points":
             asked = given(models.PointRequest)
             return engine.retrieve(name, with_vectors=asked.pop("with_vector", False), **asked)
+        case "POST", "/points/payload":
+            asked = given(models.SetPayload)
+            return engine.set_payload(name, asked["payload"], asked["points"])
         case "POST", "/points/delete":
-            return engine.delete(name, models.PointIdsList.model_validate_json(body))
+            kind = models.FilterSelector if b'"filter"' in body else models.PointIdsList
+            return engine.delete(name, kind.model_validate_json(body))
         case "POST", "/points/count":
             asked = given(models.CountRequest)
-            return engine.count(name, count_filter=asked["filter"], exact=asked["exact"])
+            return engine.count(name, count_filter=asked.get("filter"), exact=asked["exact"])
+        case "POST", "/facet":
+            asked = given(models.FacetRequest)
+            asked["facet_filter"] = asked.pop("filter", None)
+            return engine.facet(name, **asked)
         case "POST", "/points/scroll":
             asked = given(models.ScrollRequest)
             asked["scroll_filter"] = asked.pop("filter", None)

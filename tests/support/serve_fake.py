@@ -7,12 +7,12 @@ import os
 import sys
 
 from keenkite_server.cli import settings_of
+from keenkite_server.library import Library
 from keenkite_server.transport import serve
-from keenkite_server.library import Workspace
 
 if __name__ == "__main__":
-    from tests.support.server_encoder import SlowEncoder
+    from tests.support.server_encoder import FakeModels
 
     settings = settings_of(sys.argv[1:])
-    slow = float(os.environ.get("KEENKITE_TEST_SLOW", "0"))
-    serve(settings, Workspace(settings, load_encoder=lambda progress: SlowEncoder(slow)))
+    models = FakeModels(slow=float(os.environ.get("KEENKITE_TEST_SLOW", "0")), named=settings.model)
+    serve(settings, Library(settings, source=models))

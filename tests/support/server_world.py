@@ -1,6 +1,5 @@
 """What the tests of the server share: an indexed world of colours, servers over it, clients."""
 
-from tests.support.paths import ROOT
 import atexit
 import functools
 import json
@@ -29,10 +28,12 @@ from keenkite.build import build_index
 from keenkite.catalog import open_catalog
 from keenkite.index import TileIndex
 from keenkite_server.app import make_server
+from keenkite_server.builder import Builder
+from keenkite_server.library import Library
 from keenkite_server.settings import ServerSettings
-from keenkite_server.library import Workspace
 from tests.support.fakes import FakeEncoder
-from tests.support.server_encoder import SlowEncoder
+from tests.support.paths import ROOT
+from tests.support.server_encoder import FakeModels
 from tests.support.worlds import DAYS, write_world
 
 T = TypeVar("T")
@@ -48,7 +49,8 @@ ERAS = {"2025-11-25": "legacy", "2026-07-28": "auto"}
 
 @dataclass(frozen=True)
 class Demo:
-    """A catalog of scenes, and a folder where its first pass is indexed as "colours"."""
+    """A catalog of scenes, and a data folder whose one collection, "fake-colours", has its first
+    pass as region "colours"."""
 
     catalog: Path
     data: Path
@@ -59,15 +61,16 @@ class Demo:
     def build(self) -> dict[str, Any]:
         """Arguments of build_index for all of it."""
         start, end = self.days
-        return {"region": "all", "bbox": self.bbox, "start": start, "end": end, "max_cloud": 100}
+        return {"region": "all", "bbox": self.bbox, "start": start, "end": end, "max_cloud": "100%"}
 
-    def settings(self, data: Path | None = None, **more: Any) -> ServerSettings:
-        return ServerSettings(data=data or self.data, catalog=str(self.catalog), **more)
+    def settings(self, data: Path | str | None = None, **more: Any) -> ServerSettings:
+        settings = {"data": str(data or self.data), "catalog": str(self.catalog), **more}
+        return ServerSettings(**settings)
 
     def environment(self, data: Path | None = None, **more: str) -> dict[str, str]:
         return {
             **{name: value for name, value in os.environ.items() if "KEENKITE" not in name},
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "server")]),
             "KEENKITE_DATA": str(data or self.data),
             "KEENKITE_CATALOG": str(self.catalog),
             "OMP_NUM_THREADS": "1",
@@ -83,7 +86,7 @@ def demo() -> Demo:
     _, _, area = write_world(folder / "catalog")
     first, last = DAYS
     encoder = FakeEncoder()
-    with TileIndex.open(folder / "data", encoder=encoder) as index:
+    with TileIndex.open(collection_in(folder / "data"), encoder=encoder) as index:
         catalog = open_catalog(str(folder / "catalog"))
         end = first.replace(day=31)
         build_index(index, encoder, area, first, end, catalog=catalog, region="colours")
@@ -95,12 +98,19 @@ def demo() -> Demo:
     )
 
 
+def collection_in(data: Path, name: str = FakeEncoder.name) -> Path:
+    """Where a data folder has a collection."""
+    return data / "collections" / name
+
+
 @contextmanager
-def serving(settings: ServerSettings, *, slow: float = 0.0) -> Iterator[MCPServer]:
+def serving(
+    settings: ServerSettings, *, slow: float = 0.0, models: FakeModels | None = None
+) -> Iterator[MCPServer]:
     """A server in this process."""
-    encoder = SlowEncoder(slow)
-    with Workspace(settings, load_encoder=lambda progress: encoder) as workspace:
-        yield make_server(settings, workspace)
+    models = models or FakeModels(slow=slow, named=settings.model)
+    with Library(settings, source=models) as library, Builder(library) as builder:
+        yield make_server(library, builder)
 
 
 def stdio(environment: Mapping[str, str], *flags: str) -> StdioServerParameters:

@@ -7,29 +7,44 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from tests.support.fakes import WORDS, FakeEncoder
 from numpy.typing import NDArray
 
-from keenkite import utm
 from keenkite.index import TileIndex
 from keenkite.tiling import Tile
+from tests.support.fakes import WORDS, FakeEncoder
+
+
+class MildEncoder(FakeEncoder):
+    """The same under a name whose calibration lets a tile show two colours at once."""
+
+    name = "keenkite-tiny"
+
 
 ENCODER = FakeEncoder()
+MILD = MildEncoder()
 COLOURS = tuple(WORDS)
+PLAIN = ("green", "yellow", "grey", "field", "desert", "orange")
+"""Colours that no test looks for."""
 
 
 def tile(column: int, row: int, *, epsg: int = 32654, day: int = 1, **fields: object) -> Tile:
-    """A tile where the lattice has it; columns and rows two apart touch."""
-    lon, lat = utm.unproject(epsg, [column * 1120.0 + 1120], [row * 1120.0 - 1120])
-    x, y = float(np.asarray(lon)[0]), float(np.asarray(lat)[0])
+    """A tile of the lattice; columns and rows two apart touch."""
     facts: dict[str, object] = {
-        "epsg": epsg, "column": column, "row": row, "size": 224, "stride": 112,
-        "datetime": datetime(2024, 5, day, tzinfo=UTC), "platform": "S2A",
-        "scene_id": f"scene-{day}", "collection": "s2", "region": "kanto", "lon": x, "lat": y,
-        "bounds": (x - 0.012, y - 0.01, x + 0.012, y + 0.01), "cloud": 0.0, "water": 0.0,
-        "vegetation": 0.5, "bare": 0.5, "snow": 0.0, "valid": 1.0,
+        "epsg": epsg, "column": column, "row": row, "datetime": datetime(2024, 5, day, tzinfo=UTC),
+        "platform": "S2A", "scene_ids": (f"scene-{day}",), "collection": "s2",
+        "regions": ("kanto",), "cloud": 0.0, "water": 0.0, "vegetation": 0.5, "bare": 0.5,
+        "snow": 0.0,
     }  # fmt: skip
     return Tile(**{**facts, **fields})  # type: ignore[arg-type]
+
+
+def inside(outer: Tile, *, span: float, east: float = 0.0, south: float = 0.0) -> Tile:
+    """A tile of another span, so far in metres from the corner of `outer`; the rest is the same."""
+    facts = {name: getattr(outer, name) for name in outer.__dataclass_fields__}
+    for name in ("epsg", "span", "column", "row", "corner"):
+        del facts[name]
+    west, north = outer.west + east, outer.north - south
+    return Tile.at(epsg=outer.epsg, span=span, west=west, north=north, **facts)
 
 
 def seen(colour: str, noise: float = 0.0, seed: int = 0) -> NDArray[np.float32]:
@@ -40,9 +55,16 @@ def seen(colour: str, noise: float = 0.0, seed: int = 0) -> NDArray[np.float32]:
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
+def mixed(*colours: str) -> NDArray[np.float32]:
+    """(16,) a tile that shows several colours at once."""
+    vector = np.sum([seen(colour) for colour in colours], axis=0)
+    return np.asarray(vector / np.linalg.norm(vector), np.float32)
+
+
 def sow(folder: Path, tiles: Sequence[Tile], vectors: Sequence[NDArray[np.float32]]) -> TileIndex:
     """An index of these."""
-    index = TileIndex.open(folder / "index", encoder=ENCODER)
+    spans = sorted({tile.span for tile in tiles}) or None
+    index = TileIndex.open(folder / "index", encoder=ENCODER, spans=spans)
     _open.append(index)
     index.upsert(tiles, np.stack(vectors) if len(vectors) else np.zeros((0, 16), np.float32))
     return index
@@ -51,6 +73,11 @@ def sow(folder: Path, tiles: Sequence[Tile], vectors: Sequence[NDArray[np.float3
 def meadow(side: int = 20, *, epsg: int = 32654, column: int = 300, row: int = 3500) -> list[Tile]:
     """side × side tiles that touch and do not overlap."""
     return [tile(column + 2 * i, row + 2 * j, epsg=epsg) for j in range(side) for i in range(side)]
+
+
+def plain(number: int, noise: float = 0.02) -> list[NDArray[np.float32]]:
+    """What is seen in so many tiles of plain colours, all a little different."""
+    return [seen(PLAIN[i % len(PLAIN)], noise, i) for i in range(number)]
 
 
 _open: list[TileIndex] = []

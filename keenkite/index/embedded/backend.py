@@ -9,7 +9,7 @@ scrolls in blocks, and the graph is built in another process (see `maintenance`)
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +17,28 @@ import numpy as np
 import qdrant_edge as engine
 from numpy.typing import NDArray
 
-from keenkite.errors import IndexBusyError, TileIndexError
+from keenkite.errors import IndexBusyError, NoIndexError
+from keenkite.files import make_folder, require_room
 from keenkite.index import backend as policy
-from keenkite.index.backend import VECTOR, Found, Meta, Progress, Tuning, stacked
+from keenkite.index.backend import VECTOR, Found, Tell, Tuning
 from keenkite.index.embedded.filters import INDEX_PARAMETERS, engine_filter
-from keenkite.index.filters import Condition
 from keenkite.index.embedded.folder import Folder
 from keenkite.index.embedded.lock import Hold, writing
 from keenkite.index.embedded.maintenance import maintain
-from keenkite.index.points import Points
 from keenkite.index.embedded.shard import SharedShard
-from keenkite.index.statistics import Moments, Statistics
+from keenkite.index.filters import Condition
+from keenkite.index.meta import Meta
+from keenkite.index.payload import INDEXES
+from keenkite.index.points import Points, labelled, relabelled
+
+FACETS = 100_000
+"""More texts at one field than these are not counted."""
 
 SLICE = 500
 """Points per call of the engine: some 70 ms in which no other thread runs."""
 
-BLOCK = 1000
-"""Points per block of a scroll."""
-
 ROOM = 256_000_000
-"""Bytes that must be free for a change; see `Folder.require_room`."""
+"""Bytes that must be free for a change; see `files.require_room`."""
 
 
 class EdgeBackend:
@@ -47,10 +49,6 @@ class EdgeBackend:
         self._folder = folder
         self._wait = wait
         self._tuning = tuning
-        self._moments: tuple[str, Moments] | None = None
-        """Sums over all points, and their generation; looked at under the hold only."""
-        self._statistics: tuple[str, Statistics] | None = None
-        """What the sums said last, and their generation: every search asks for them."""
         self._shard = SharedShard(folder, create=self._create, wait=wait)
 
     @classmethod
@@ -71,7 +69,8 @@ class EdgeBackend:
             tuning: for tests; it becomes part of a new index.
 
         Raises:
-            TileIndexError: the folder holds something else, or is damaged, or has no index.
+            NoIndexError: the folder has none, and `meta` is None.
+            TileIndexError: the folder holds something else, or is damaged.
             IndexBusyError: another process held it for longer than `wait`.
             StorageError: the folder cannot be made.
         """
@@ -79,10 +78,10 @@ class EdgeBackend:
         found = folder.read_meta()
         if found is None:
             if meta is None:
-                raise TileIndexError(
+                raise NoIndexError(
                     f"There is no index in {path}. Check the path, or build one there."
                 )
-            folder.make()
+            make_folder(path)
             hold = Hold(path)
             hold.acquire("making the index", wait)
             try:
@@ -96,13 +95,48 @@ class EdgeBackend:
             folder.remove_other_shards()
         return cls(folder, found, wait=wait, tuning=tuning)
 
-    def upsert(self, points: Points) -> None:
+    def read_meta(self) -> Meta:
+        self.meta = self._folder.description()
+        return self.meta
+
+    def describe(self, meta: Meta) -> None:
+        with writing(self._folder.path, "describing", self._wait, shared=False):
+            self._folder.write_meta(meta)
+            self.meta = meta
+
+    def add_spans(self, spans: Sequence[float]) -> None:
+        with writing(self._folder.path, "adding spans", self._wait, shared=False):
+            meta = self.read_meta().with_spans(spans)
+            if meta != self.meta:
+                self._folder.write_meta(meta)
+                self.meta = meta
+
+    def upsert(self, points: Points) -> dict[str, list[str]]:
+        replaced: dict[str, list[str]] = {}
         for begin in range(0, len(points.ids), SLICE):
             part = slice(begin, begin + SLICE)
             rows = zip(points.ids[part], points.vectors[part], points.payloads[part], strict=True)
-            batch = [engine.Point(i, vector={VECTOR: v}, payload=p) for i, v, p in rows]
-            operation = engine.UpdateOperation.upsert_points(batch)
-            self._change(operation, "upserting", points.ids[part], points.vectors[part])
+            with self._changing("upserting") as shard:
+                labels = _labels(shard, points.ids[part])
+                batch = [
+                    engine.Point(i, vector={VECTOR: v}, payload=labelled(p, labels.get(i, ())))
+                    for i, v, p in rows
+                ]
+                shard.update(engine.UpdateOperation.upsert_points(batch))
+            replaced |= labels
+        return replaced
+
+    def label(self, ids: Sequence[str], *, add: str | None, remove: str | None) -> int:
+        changed = 0
+        for begin in range(0, len(ids), SLICE):
+            with self._changing("labelling") as shard:
+                labels = _labels(shard, ids[begin : begin + SLICE])
+                groups = relabelled(labels, add=add, remove=remove)
+                for regions, members in groups.items():
+                    payload = {"regions": list(regions)}
+                    shard.update(engine.UpdateOperation.set_payload([*members], payload))
+                    changed += len(members)
+        return changed
 
     def query(
         self,
@@ -137,18 +171,32 @@ class EdgeBackend:
         with self._shard.opened("counting") as shard:
             return shard.count(request)
 
+    def size(self) -> int:
+        with self._shard.opened("counting") as shard:
+            return int(shard.info().points_count)
+
+    def facet(self, key: str) -> dict[str, int]:
+        request = engine.FacetRequest(key, limit=FACETS, exact=True)
+        with self._shard.opened("counting") as shard:
+            return {str(hit.value): hit.count for hit in shard.facet(request).hits}
+
     def retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> list[Found]:
         with self._shard.opened("reading tiles") as shard:
             return [_found(record) for record in shard.retrieve(list(ids), True, with_vectors)]
 
     def scroll(
-        self, conditions: Sequence[Condition], *, fields: Sequence[str] | None, with_vectors: bool
+        self,
+        conditions: Sequence[Condition],
+        *,
+        fields: Sequence[str] | None,
+        with_vectors: bool,
+        block: int = policy.BLOCK,
     ) -> Iterator[list[Found]]:
         offset = None
         while True:
             request = engine.ScrollRequest(
                 offset=offset,
-                limit=BLOCK,
+                limit=block,
                 filter=engine_filter(conditions),
                 with_payload=True if fields is None else list(fields),
                 with_vector=with_vectors,
@@ -156,44 +204,25 @@ class EdgeBackend:
             # The shard is free for others between two blocks; ids keep the place.
             with self._shard.opened("reading many tiles") as shard:
                 records, offset = shard.scroll(request)
-                block = [_found(record) for record in records]
-            if block:
-                yield block
+                found = [_found(record) for record in records]
+            if found:
+                yield found
             if offset is None:
                 return
 
-    def delete(self, ids: Sequence[str]) -> None:
+    def delete(self, ids: Sequence[str], conditions: Sequence[Condition] = ()) -> None:
         for begin in range(0, len(ids), SLICE):
             part = ids[begin : begin + SLICE]
-            operation = engine.UpdateOperation.delete_points(list(part))
-            self._change(operation, "deleting", part, np.empty((0, self.meta.dim), np.float32))
+            operation = engine.UpdateOperation.delete_points([*part])
+            if conditions:
+                where = engine_filter(conditions, ids=part)
+                operation = engine.UpdateOperation.delete_points_by_filter(where)
+            with self._changing("deleting") as shard:
+                shard.update(operation)
 
     def flush(self) -> None:
         with self._shard.opened("flushing") as shard:
             shard.flush()
-            moments = self._kept_moments()
-            if moments is not None:
-                self._folder.write_moments(moments, flushed=True)
-
-    def statistics(self) -> Statistics:
-        with self._shard.opened("reading statistics") as shard:
-            generation = self._folder.generation()
-            if self._statistics is not None and self._statistics[0] == generation:
-                return self._statistics[1]
-            moments = self._kept_moments()
-            # Not by `count`, which looks at every point.
-            if moments is not None and moments.n == shard.info().points_count:
-                self._statistics = generation, moments.statistics()
-                return self._statistics[1]
-        moments = self._scanned_moments()
-        if moments is None:  # points changed meanwhile: again, with writers kept out
-            with writing(self._folder.path, "statistics", self._wait, shared=False):
-                moments = self._scanned_moments()
-        assert moments is not None
-        return moments.statistics()
-
-    def generation(self) -> str:
-        return self._folder.generation()
 
     def records(self, kind: str) -> dict[str, dict[str, Any]]:
         return self._folder.records(kind)
@@ -214,64 +243,26 @@ class EdgeBackend:
             info = shard.info()
             return info.points_count - info.indexed_vectors_count
 
-    def maintain(self, progress: Progress | None) -> bool:
+    def maintain(self, tell: Tell | None) -> bool:
         with writing(self._folder.path, "maintenance", self._wait, shared=False):
             self._folder.remove_other_shards()
             if self.unindexed() < self._tuning.index_from:
                 return False
-            maintain(self._folder, self._shard, progress)
+            maintain(self._folder, self._shard, tell)
         return True
 
     def close(self) -> None:
         self._shard.close()
 
-    def _change(
-        self,
-        operation: engine.UpdateOperation,
-        purpose: str,
-        ids: Sequence[str],
-        vectors: NDArray[np.float32],
-    ) -> None:
-        """Apply an operation that leaves the points of `ids` with `vectors`, or without them."""
+    @contextmanager
+    def _changing(self, purpose: str) -> Iterator[engine.EdgeShard]:
+        """The shard, for one change: nobody reads or writes between what is done in here."""
         with (
             writing(self._folder.path, purpose, self._wait, shared=True),
             self._shard.opened(purpose) as shard,
         ):
-            self._folder.require_room(ROOM, "a change")
-            moments = self._kept_moments()
-            old = [] if moments is None else shard.retrieve(list(ids), False, True)
-            self._moments = None
-            generation = self._folder.change_generation()
-            shard.update(operation)
-            if moments is not None:
-                moments.remove(stacked([_found(record) for record in old], self.meta.dim))
-                moments.add(vectors)
-                self._folder.write_moments(moments, flushed=False)
-                self._moments = generation, moments
-
-    def _scanned_moments(self) -> Moments | None:
-        """Sums over all points, kept from now on; None when points changed during the scan."""
-        with self._shard.opened("reading statistics"):
-            generation = self._folder.generation()
-        moments = Moments(self.meta.dim)
-        for block in self.scroll((), fields=(), with_vectors=True):
-            moments.add(stacked(block, self.meta.dim))
-        with self._shard.opened("keeping statistics"):
-            if self._folder.generation() != generation:
-                return None
-            self._folder.write_moments(moments, flushed=False)
-            self._moments = generation, moments
-        return moments
-
-    def _kept_moments(self) -> Moments | None:
-        """The sums over all points, or None when only a scan would tell; under the hold."""
-        generation = self._folder.generation()
-        if self._moments is None or self._moments[0] != generation:
-            moments = self._folder.read_moments(self.meta.dim)
-            if moments is None and not generation:  # no point was ever written
-                moments = Moments(self.meta.dim)
-            self._moments = None if moments is None else (generation, moments)
-        return None if self._moments is None else self._moments[1]
+            require_room(self._folder.path, ROOM, "a change of the index")
+            yield shard
 
     def _create(self, path: Path) -> engine.EdgeShard:
         parameters = engine.EdgeVectorParams(
@@ -296,10 +287,16 @@ class EdgeBackend:
             ),
         )
         shard = engine.EdgeShard.create(str(path), config)
-        for field, kind in policy.PAYLOAD_INDEXES.items():
+        for field, kind in INDEXES.items():
             parameters = INDEX_PARAMETERS[kind](enable_hnsw=False)
             shard.update(engine.UpdateOperation.create_field_index(field, parameters))
         return shard
+
+
+def _labels(shard: engine.EdgeShard, ids: Sequence[str]) -> dict[str, list[str]]:
+    """Id -> regions, of those points that are there."""
+    records = shard.retrieve(list(ids), ["regions"], False)
+    return {str(record.id): (record.payload or {}).get("regions", []) for record in records}
 
 
 def _found(point: Any, score: float | None = None) -> Found:

@@ -8,80 +8,21 @@ flock, which the kernel releases however a process ends:
 - `waiting`: exclusive, by the process next in line for `lock`, so that the holder sees that it is
   wanted, and cannot take the lock back before the one in line had its turn;
 - `writer`: shared by every upsert and delete, exclusive during maintenance.
-
-flock exists on Linux and macOS; Windows is refused.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
-from keenkite.errors import IndexBusyError, StorageError, TileIndexError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
-POLL = 0.005
-"""Seconds between two tries of a lock that is taken."""
+from keenkite.errors import IndexBusyError, NoIndexError
+from keenkite.files import FileLock
 
 HOLD, WAITING, WRITER = "lock", "waiting", "writer"
 LOCK_FILES = (HOLD, WAITING, WRITER)
-
-
-class FileLock:
-    """A lock on one file, as one open file: two of them exclude each other in one process too."""
-
-    def __init__(self, path: Path) -> None:
-        if fcntl is None:
-            raise TileIndexError(
-                "An index in a folder needs file locks that Windows does not have; "
-                "use Linux, macOS or WSL, or an index by URL."
-            )
-        self.path = path
-        try:
-            # An object rather than a bare descriptor: it is closed, and the lock freed, when an
-            # index is dropped without close().
-            self._file = path.open("a+b", buffering=0)
-        except OSError as error:
-            raise StorageError(
-                f"Cannot write {path}: {error.strerror}. Make the folder writable, or copy it to "
-                "where it is: the engine writes even to search."
-            ) from error
-
-    def try_lock(self, *, shared: bool = False) -> bool:
-        """Take the lock if it is free; whether it was."""
-        try:
-            fcntl.flock(self._file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def lock(self, deadline: float, *, shared: bool = False) -> bool:
-        """Take the lock by `deadline` (time.monotonic); whether it could be had."""
-        while not self.try_lock(shared=shared):
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(POLL)
-        return True
-
-    def note(self, purpose: str) -> None:
-        """Write into the locked file who holds it and what for, for the messages of others."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        text = json.dumps({"pid": os.getpid(), "purpose": purpose, "since": now}).encode()
-        self._file.truncate(0)
-        self._file.write(text)
-
-    def close(self) -> None:
-        """Release the lock, if held."""
-        self._file.close()
 
 
 class Hold:
@@ -98,8 +39,8 @@ class Hold:
             IndexBusyError: it was not to be had in `wait` seconds; says who has it, and why.
         """
         deadline = time.monotonic() + wait
-        lock = FileLock(self._folder / HOLD)
-        line = FileLock(self._folder / WAITING)
+        lock = _file_lock(self._folder, HOLD)
+        line = _file_lock(self._folder, WAITING)
         try:
             if not (line.lock(deadline) and lock.lock(deadline)):
                 raise _busy(self._folder / HOLD, wait)
@@ -119,7 +60,7 @@ class Hold:
 
     def wanted(self) -> bool:
         """Whether another process waits for the hold."""
-        line = FileLock(self._folder / WAITING)
+        line = _file_lock(self._folder, WAITING)
         try:
             return not line.try_lock(shared=True)
         finally:
@@ -133,7 +74,7 @@ def writing(folder: Path, purpose: str, wait: float, *, shared: bool) -> Iterato
     Raises:
         IndexBusyError: it was not to be had in `wait` seconds; says who has it, and why.
     """
-    lock = FileLock(folder / WRITER)
+    lock = _file_lock(folder, WRITER)
     try:
         if not lock.lock(time.monotonic() + wait, shared=shared):
             raise _busy(folder / WRITER, wait)
@@ -142,6 +83,12 @@ def writing(folder: Path, purpose: str, wait: float, *, shared: bool) -> Iterato
         yield
     finally:
         lock.close()
+
+
+def _file_lock(folder: Path, name: str) -> FileLock:
+    if not folder.is_dir():
+        raise NoIndexError(f"There is no index in {folder} any more; build it anew.")
+    return FileLock(folder / name)
 
 
 def _busy(path: Path, wait: float) -> IndexBusyError:

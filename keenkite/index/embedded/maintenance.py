@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from keenkite.errors import StorageError, TileIndexError
-from keenkite.index.backend import Progress
+from keenkite.files import require_room
+from keenkite.index.backend import Tell
 from keenkite.index.embedded.folder import Folder
 from keenkite.index.embedded.shard import SharedShard
 
@@ -19,7 +20,7 @@ REPORT_EVERY = 1.0
 """Seconds between two calls of the progress callback."""
 
 
-def maintain(folder: Folder, shard: SharedShard, progress: Progress | None) -> None:
+def maintain(folder: Folder, shard: SharedShard, tell_caller: Tell | None) -> None:
     """Put an optimised copy of the shard in its place; the caller holds `writer` exclusively.
 
     Searches go on meanwhile, in this process and in others, but for two short moments. Ended at
@@ -32,8 +33,8 @@ def maintain(folder: Folder, shard: SharedShard, progress: Progress | None) -> N
     begin = time.monotonic()
 
     def tell(stage: str) -> None:
-        if progress is not None:
-            progress(stage, time.monotonic() - begin)
+        if tell_caller is not None:
+            tell_caller(stage, time.monotonic() - begin)
 
     copy = folder.next_shard()
     try:
@@ -103,12 +104,7 @@ def optimise(shard: Path, tell: Callable[[], None]) -> None:
 def _require_room(shard: Path) -> None:
     # Optimising writes new segments before it drops the old: the copy, and the same once more.
     need = 2 * sum(path.stat().st_blocks * 512 for path in shard.rglob("*") if path.is_file())
-    free = shutil.disk_usage(shard).free
-    if free < need:
-        raise StorageError(
-            f"Maintenance of {shard.parent.parent} needs {need / 1e6:.0f} MB and {free / 1e6:.0f} "
-            "MB are free. Free some space and try again; the index is as it was."
-        )
+    require_room(shard, need, "maintenance of the index")
 
 
 def _link_files(source: Path, target: Path) -> None:

@@ -14,13 +14,14 @@ from pathlib import Path
 import qdrant_edge as engine
 
 from keenkite.errors import KeenkiteError, StorageError, TileIndexError
+from keenkite.files import require_room
 from keenkite.index.embedded.folder import Folder
 from keenkite.index.embedded.lock import Hold
 
 logger = logging.getLogger(__name__)
 
 ROOM = 64_000_000
-"""Bytes that must be free to open a shard, be it only to search; see `Folder.require_room`."""
+"""Bytes that must be free to open a shard, be it only to search; see `files.require_room`."""
 
 IDLE = 0.05
 """Seconds without an operation after which a shard that is wanted is given up."""
@@ -96,9 +97,11 @@ class SharedShard:
             raise TileIndexError(
                 f"The index {self._folder.path} was closed; open it again to use it."
             )
+        self._folder.description()
         self._hold.acquire(purpose, self._wait)
         try:
-            self._folder.require_room(ROOM, "opening it, which writes a log,")
+            self._folder.description()  # perhaps removed while this process waited
+            require_room(self._folder.path, ROOM, "opening the index, which writes a log,")
             begin = time.monotonic()
             path = self._folder.shard()
             if path is None:

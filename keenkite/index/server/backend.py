@@ -7,52 +7,30 @@ The server needs version 1.16 at least: older ones ignore ACORN, and miss matche
 
 from __future__ import annotations
 
-import base64
-import json
-import threading
-import time
-import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import QdrantClient, models
 
-from keenkite.errors import TileIndexError
+from keenkite.errors import NoIndexError, TileIndexError
 from keenkite.index import backend as policy
-from keenkite.index.backend import VECTOR, Found, Meta, Progress, stacked
+from keenkite.index.backend import VECTOR, Found, Tell
 from keenkite.index.filters import Condition
-from keenkite.index.points import Points
+from keenkite.index.meta import Meta
+from keenkite.index.payload import INDEXES
+from keenkite.index.points import Points, labelled, relabelled
 from keenkite.index.server.client import connect, translated
 from keenkite.index.server.filters import INDEX_PARAMETERS, client_filter
-from keenkite.index.server.records import Records, create, pages
-from keenkite.index.statistics import Moments, Statistics
+from keenkite.index.server.records import META, RECORDS, Records, create, pages
 
 SLICE = 256
 """Points per request: about 3 MB of JSON at 512 numbers."""
 
-META, STATISTICS, STEPS = "index/meta", "cache/statistics", "steps"
-
-CHANGE_LASTS = 120
-"""Seconds after which a process that has not ended its change is taken for dead.
-
-Several times what a request may take, and what the clocks of two machines may differ by.
-"""
-STEPS_KEPT = 7 * 24 * 3600
-"""Seconds after which a process is forgotten that has made no change since."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """How often a process began and ended a change of the points."""
-
-    number: int
-    """Odd while the change is going on."""
-    at: float
-    """When, seconds since 1970 by the clock of that process."""
+FACETS = 100_000
+"""More texts at one field than these are not counted."""
 
 
 class RemoteBackend:
@@ -70,21 +48,13 @@ class RemoteBackend:
             location: for messages.
 
         Raises:
-            TileIndexError: the server cannot be reached or refuses, the collection is not ours,
-                or there is none and `meta` is None.
+            NoIndexError: there is none, and `meta` is None.
+            TileIndexError: the server cannot be reached or refuses, or the collection is not ours.
         """
         self._client = client
         self._tiles = collection
-        self._records = Records(client, f"{collection}-records", location=location)
+        self._records = Records(client, f"{collection}{RECORDS}", location=location)
         self._location = location
-        self._mutex = threading.RLock()
-        """Held during a change, and for what changes with it."""
-        self._writer = f"{STEPS}/{uuid.uuid4().hex}"
-        self._step = Step(number=0, at=0.0)
-        self._moments: tuple[str, Moments] | None = None
-        """Sums over all points, and their generation."""
-        self._statistics: tuple[str, Statistics] | None = None
-        """What the sums said last, and their generation: every search asks for them."""
         with self._translated():
             ours = self._records.exist()
             if not ours and client.collection_exists(collection):
@@ -94,20 +64,22 @@ class RemoteBackend:
                 )
             if not ours:
                 if meta is None:
-                    raise TileIndexError(
+                    raise NoIndexError(
                         f"There is no index {collection!r} at {location}. "
                         "Check the URL, or build one there."
                     )
                 self._records.make()
-            found = self.read_record(META)
-            if found is None:
+            if self.read_record(META) is None:
                 if meta is None:
-                    raise TileIndexError(f"The index {collection!r} at {location} is not complete.")
+                    raise NoIndexError(
+                        f"The index {collection!r} at {location} is not complete; "
+                        "build into it again."
+                    )
                 # Before the tiles' collection: killed in between, opening it again goes on.
                 self.write_record(META, meta.to_json())
-                found = meta.to_json()
-            self.meta = Meta.from_json(found, location)
-            self._make_tiles()
+            self.meta = self.read_meta()
+            if meta is not None:
+                self._make_tiles()
 
     @classmethod
     def open(
@@ -126,15 +98,50 @@ class RemoteBackend:
             client.close()
             raise
 
-    def upsert(self, points: Points) -> None:
+    def read_meta(self) -> Meta:
+        found = self._records.description()
+        if found is None:
+            raise NoIndexError(f"The index {self._location} was removed; build it anew.")
+        self.meta = Meta.from_json(found, self._location)
+        return self.meta
+
+    def describe(self, meta: Meta) -> None:
+        self._records.write(META, meta.to_json())
+        self.meta = meta
+
+    def add_spans(self, spans: Sequence[float]) -> None:
+        for span in self.meta.with_spans(spans).spans:
+            if span not in self.meta.spans:
+                self._records.add_span(span)
+        self.read_meta()
+
+    def upsert(self, points: Points) -> dict[str, list[str]]:
+        replaced: dict[str, list[str]] = {}
         for begin in range(0, len(points.ids), SLICE):
             part = slice(begin, begin + SLICE)
             rows = zip(points.ids[part], points.vectors[part], points.payloads[part], strict=True)
+            labels = self._labels(points.ids[part])
             batch = [
-                models.PointStruct(id=i, vector={VECTOR: v.tolist()}, payload=p) for i, v, p in rows
+                models.PointStruct(
+                    id=i, vector={VECTOR: v.tolist()}, payload=labelled(p, labels.get(i, ()))
+                )
+                for i, v, p in rows
             ]
-            with self._changing(points.ids[part], points.vectors[part]):
+            with self._translated():
                 self._client.upsert(self._tiles, batch, wait=True)
+            replaced |= labels
+        return replaced
+
+    def label(self, ids: Sequence[str], *, add: str | None, remove: str | None) -> int:
+        changed = 0
+        for begin in range(0, len(ids), SLICE):
+            labels = self._labels(ids[begin : begin + SLICE])
+            for regions, members in relabelled(labels, add=add, remove=remove).items():
+                payload = {"regions": list(regions)}
+                with self._translated():
+                    self._client.set_payload(self._tiles, payload, [*members], wait=True)
+                changed += len(members)
+        return changed
 
     def query(
         self,
@@ -173,6 +180,15 @@ class RemoteBackend:
             )
         return answer.count
 
+    def size(self) -> int:
+        with self._translated():
+            return self._client.count(self._tiles, exact=False).count
+
+    def facet(self, key: str) -> dict[str, int]:
+        with self._translated():
+            answer = self._client.facet(self._tiles, key, limit=FACETS, exact=True)
+        return {str(hit.value): hit.count for hit in answer.hits}
+
     def retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> list[Found]:
         with self._translated():
             records = self._client.retrieve(
@@ -181,7 +197,12 @@ class RemoteBackend:
         return [_found(record) for record in records]
 
     def scroll(
-        self, conditions: Sequence[Condition], *, fields: Sequence[str] | None, with_vectors: bool
+        self,
+        conditions: Sequence[Condition],
+        *,
+        fields: Sequence[str] | None,
+        with_vectors: bool,
+        block: int = policy.BLOCK,
     ) -> Iterator[list[Found]]:
         for records in pages(
             self._client,
@@ -190,37 +211,21 @@ class RemoteBackend:
             location=self._location,
             fields=True if fields is None else list(fields) or False,
             with_vectors=with_vectors,
+            block=block,
         ):
             yield [_found(record) for record in records]
 
-    def delete(self, ids: Sequence[str]) -> None:
-        if ids:
-            with self._changing(ids, np.empty((0, self.meta.dim), np.float32)):
-                selector = models.PointIdsList(points=list(ids))
+    def delete(self, ids: Sequence[str], conditions: Sequence[Condition] = ()) -> None:
+        for begin in range(0, len(ids), policy.BLOCK):
+            part = ids[begin : begin + policy.BLOCK]
+            selector: models.PointsSelector = models.PointIdsList(points=[*part])
+            if conditions:
+                selector = models.FilterSelector(filter=client_filter(conditions, ids=part))
+            with self._translated():
                 self._client.delete(self._tiles, selector, wait=True)
 
     def flush(self) -> None:
         """Nothing to do: a request is answered when the server has it in its log."""
-
-    def statistics(self) -> Statistics:
-        with self._mutex:
-            steps = self._read_steps()
-            generation = _generation(steps)
-            if self._statistics is not None and self._statistics[0] == generation:
-                return self._statistics[1]
-            moments = self._kept_moments(generation)
-            if moments is None or moments.n != self.count(()):
-                moments = Moments(self.meta.dim)
-                for block in self.scroll((), fields=(), with_vectors=True):
-                    moments.add(stacked(block, self.meta.dim))
-                if self._others_write(steps) or self._read_steps() != steps:
-                    return moments.statistics()
-                self._keep_moments(generation, moments)
-            self._statistics = generation, moments.statistics()
-            return self._statistics[1]
-
-    def generation(self) -> str:
-        return _generation(self._read_steps())
 
     def records(self, kind: str) -> dict[str, dict[str, Any]]:
         return self._records.all(kind)
@@ -234,73 +239,17 @@ class RemoteBackend:
     def delete_records(self, keys: Sequence[str]) -> None:
         self._records.delete(keys)
 
-    def maintain(self, progress: Progress | None) -> bool:  # noqa: ARG002
+    def maintain(self, tell: Tell | None) -> bool:  # noqa: ARG002
         return False  # a server does it by itself
 
     def close(self) -> None:
         self._client.close()
 
-    @contextmanager
-    def _changing(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> Iterator[None]:
-        """Around a change that leaves the points of `ids` with `vectors`, or without them.
-
-        Nothing locks a server against other writers. So each has a record of the steps it made,
-        one before and one after each change, and goes on with the sums only if nobody else was
-        in a change when it began, or made a step until it ended.
-        """
-        with self._mutex, self._translated():
-            steps = self._read_steps()
-            kept = None if self._others_write(steps) else self._kept_moments(_generation(steps))
-            self._moments = None
-            # Even: no change is going on. It is odd already when the last one failed.
-            number = self._step.number + 1 + self._step.number % 2
-            steps = self._make_step(steps, number)
-            old = self.retrieve(ids, with_vectors=True) if kept is not None else []
-            yield
-            undisturbed = self._read_steps() == steps
-            steps = self._make_step(steps, number + 1)
-            if kept is not None and undisturbed:
-                kept.remove(stacked(old, self.meta.dim))
-                kept.add(vectors)
-                self._keep_moments(_generation(steps), kept)
-
-    def _read_steps(self) -> dict[str, Step]:
-        return {key: Step(**value) for key, value in self.records(STEPS).items()}
-
-    def _make_step(self, steps: dict[str, Step], number: int) -> dict[str, Step]:
-        """Record a step of this process; all steps after it, given those before it."""
-        # After another process' first step nobody needs its older ones, and no generation can
-        # come twice, since this step is a new one.
-        old = [key for key, step in steps.items() if time.time() - step.at > STEPS_KEPT]
-        self._step = Step(number=number, at=time.time())
-        self.write_record(self._writer, asdict(self._step))
-        self.delete_records([key for key in old if key != self._writer])
-        others = {key: step for key, step in steps.items() if key not in old}
-        return {**others, self._writer: self._step}
-
-    def _others_write(self, steps: dict[str, Step]) -> bool:
-        return any(
-            step.number % 2 and time.time() - step.at < CHANGE_LASTS
-            for key, step in steps.items()
-            if key != self._writer
-        )
-
-    def _kept_moments(self, generation: str) -> Moments | None:
-        """The sums of this generation over all points, or None when only a scan would tell."""
-        if self._moments is None or self._moments[0] != generation:
-            kept = self.read_record(STATISTICS)
-            moments = None
-            if kept is not None and kept["generation"] == generation:
-                moments = Moments.from_bytes(base64.b64decode(kept["moments"]), self.meta.dim)
-            elif not generation:  # no point was ever written
-                moments = Moments(self.meta.dim)
-            self._moments = None if moments is None else (generation, moments)
-        return None if self._moments is None else self._moments[1]
-
-    def _keep_moments(self, generation: str, moments: Moments) -> None:
-        text = base64.b64encode(moments.to_bytes()).decode()
-        self.write_record(STATISTICS, {"generation": generation, "moments": text})
-        self._moments = generation, moments
+    def _labels(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Id -> regions, of those points that are there."""
+        with self._translated():
+            records = self._client.retrieve(self._tiles, list(ids), with_payload=["regions"])
+        return {str(record.id): (record.payload or {}).get("regions", []) for record in records}
 
     def _make_tiles(self) -> None:
         if not self._client.collection_exists(self._tiles):
@@ -321,17 +270,12 @@ class RemoteBackend:
             )
             create(self._client, self._tiles, {VECTOR: parameters})
         made = self._client.get_collection(self._tiles).payload_schema
-        for field, kind in policy.PAYLOAD_INDEXES.items():
+        for field, kind in INDEXES.items():
             if field not in made:
                 self._client.create_payload_index(self._tiles, field, INDEX_PARAMETERS[kind])
 
     def _translated(self) -> AbstractContextManager[None]:
         return translated(self._location)
-
-
-def _generation(steps: dict[str, Step]) -> str:
-    numbers = {key: step.number for key, step in steps.items()}
-    return json.dumps(numbers, sort_keys=True) if numbers else ""
 
 
 def _found(point: models.Record | models.ScoredPoint, score: float | None = None) -> Found:

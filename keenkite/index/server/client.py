@@ -61,6 +61,18 @@ def connect(url: str, *, api_key: str | None, timeout: float) -> tuple[QdrantCli
     return client, collection
 
 
+def named_by(url: str) -> str | None:
+    """The collection that a URL names: the last part of its path; None where it ends in "/"."""
+    return urlsplit(url).path.rpartition("/")[2] or None
+
+
+def server_of(url: str) -> str:
+    """The URL of the server alone: what comes before the collection."""
+    parts = urlsplit(url)
+    prefix = parts.path.rpartition("/")[0].rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{prefix}"
+
+
 @contextmanager
 def translated(location: str) -> Iterator[None]:
     """Turn what the client raises into our errors. None of them shows a request's headers."""

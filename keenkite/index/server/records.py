@@ -9,11 +9,14 @@ from typing import Any
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
+from keenkite.index.backend import BLOCK
 from keenkite.index.server.client import translated
 from keenkite.index.server.filters import INDEX_PARAMETERS
 
-BLOCK = 1000
-"""Points per block of a scroll."""
+RECORDS = "-records"
+"""What the collection of an index' records is called, after its own name."""
+
+META, SPANS = "index/meta", "spans"
 
 
 class Records:
@@ -37,6 +40,19 @@ class Records:
         with translated(self._location):
             create(self._client, self._collection, one)
             self._client.create_payload_index(self._collection, "kind", INDEX_PARAMETERS["keyword"])
+
+    def description(self) -> dict[str, Any] | None:
+        """What the index says about itself: `Meta.to_json`; None where it was never written."""
+        found = self.read(META)
+        if found is None or not isinstance(found.get("spans"), list):
+            return found
+        # A note for each that was added, so that two builds that add one at a time lose none.
+        added = [note["span"] for note in self.all(SPANS).values()]
+        return {**found, "spans": [*found["spans"], *added]}
+
+    def add_span(self, span: float) -> None:
+        """Say that tiles of this width are held too."""
+        self.write(f"{SPANS}/{span:.3f}", {"span": span})
 
     def all(self, kind: str) -> dict[str, dict[str, Any]]:
         """Notes whose keys begin with `kind` and a slash."""
@@ -88,6 +104,7 @@ def pages(
     location: str,
     fields: bool | list[str] = True,
     with_vectors: bool = False,
+    block: int = BLOCK,
 ) -> Iterator[list[models.Record]]:
     """All points that meet a filter, by blocks."""
     offset = None
@@ -96,7 +113,7 @@ def pages(
             records, offset = client.scroll(
                 collection,
                 scroll_filter=where,
-                limit=BLOCK,
+                limit=block,
                 offset=offset,
                 with_payload=fields,
                 with_vectors=with_vectors,

@@ -1,13 +1,12 @@
 """The official MCP conformance suite, and the Inspector's strict check of the tools' schemas.
 
-    python tests/conformance/run.py
+    python -m tests.server.conformance.run
 
 Against a server with an empty index. Needs npm; node packages go to .conformance/, which is not
 committed. Exit code 0: nothing failed but what the baselines explain, and all that they explain
 still fails.
 """
 
-from tests.support.paths import ROOT
 import os
 import shutil
 import socket
@@ -16,6 +15,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from tests.support.paths import ROOT
 
 NODE = ROOT / ".conformance"
 PACKAGES = (
@@ -33,6 +34,7 @@ def main() -> int:
         environment = {
             **os.environ,
             "PATH": f"{NODE / 'node_modules' / '.bin'}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "server")]),
             "KEENKITE_DATA": folder,
             "KEENKITE_CATALOG": folder,
             "KEENKITE_MODEL": "keenkite-tiny",
@@ -57,7 +59,10 @@ def main() -> int:
             process.terminate()
             process.wait(timeout=30)
         print("== Inspector: tools/list --strict ==", flush=True)
-        command = ["mcp-inspector", "--cli", *server, "--method", "tools/list", "--strict"]
+        # It hands on no variables of its own accord.
+        told = [f"{name}={environment[name]}" for name in ("PYTHONPATH", "KEENKITE_DATA")]
+        command = ["mcp-inspector", "--cli", *(word for pair in told for word in ("-e", pair)),
+                   *server, "--method", "tools/list", "--strict"]  # fmt: skip
         listed = subprocess.run(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE)
         if listed.returncode:
             print(listed.stdout.decode(errors="replace"))

@@ -1,0 +1,212 @@
+"""Conditions: what a query asks of a tile, each judged by itself, for all candidates at once.
+
+A condition is keyed by all that was asked (`Asked`): two of one text with different distances are
+two. None knows of the others, and nothing depends on their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from keenkite.index import Match, TileIndex
+from keenkite.retrieval.concepts import Floats, Vectors
+from keenkite.retrieval.examples import Examples
+from keenkite.retrieval.near import Surroundings, km_between, vectors_of
+from keenkite.retrieval.query import Asked, Query
+from keenkite.retrieval.result import Hit, Met
+from keenkite.retrieval.scoring import (
+    Scorer,
+    Wanted,
+    confidence,
+    log_confidence,
+    log_odds_of,
+)
+from keenkite.tiling import Tile
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Candidates:
+    """The tiles that a search looks at, best z first."""
+
+    tiles: Sequence[Tile]
+    vectors: Vectors
+    """(n, dim), unit norm."""
+
+    @classmethod
+    def of(cls, matches: Sequence[Match]) -> Candidates:
+        """Those that the index found, with their vectors."""
+        return cls(tiles=[match.tile for match in matches], vectors=vectors_of(matches))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judged:
+    """What a condition says of n candidates."""
+
+    asked: Asked
+    tiles: Sequence[Tile]
+    """The candidates."""
+    seen: Floats
+    """(n,) log-odds that the concept is seen."""
+    neighbours: Sequence[Tile | None] | None = None
+    """Where it is seen best within the distance; None where only the tile itself counts."""
+
+    @property
+    def odds(self) -> Floats:
+        """(n,) log-odds that the condition is met."""
+        return -self.seen if self.asked.unwanted else self.seen
+
+    @cached_property
+    def log_p(self) -> Floats:
+        """(n,) ln of the confidence that the condition is met."""
+        return log_confidence(self.odds)
+
+    def met(self, i: int) -> Met:
+        """How candidate i meets it."""
+        other = None if self.neighbours is None else self.neighbours[i]
+        return Met(
+            kind=self.asked.kind,
+            text=self.asked.text,
+            within_km=self.asked.within_km,
+            confidence=float(confidence(self.seen[i])),
+            tile=other,
+            km=None if other is None else km_between(self.tiles[i], other),
+        )
+
+
+class Condition(Protocol):
+    """One thing that a query asks of a tile."""
+
+    @property
+    def asked(self) -> Asked:
+        """What was asked."""
+
+    def judge(self, candidates: Candidates) -> Judged:
+        """What it says of each candidate."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shown:
+    """The tile itself shows something, or it does not: text, like, exclude, unlike."""
+
+    asked: Asked
+    wanted: Wanted
+
+    def judge(self, candidates: Candidates) -> Judged:
+        """By each tile's own vector and those of its look-alikes among the candidates."""
+        seen = self.wanted.judge(candidates.vectors)
+        return Judged(asked=self.asked, tiles=candidates.tiles, seen=seen)
+
+    def parts(self, vector: Vectors) -> dict[str, float]:
+        """What the score of one tile, (dim,), is made of; see `Hit.parts`."""
+        row = vector[None]
+        measured = {
+            "z": self.wanted.z(row),
+            "fit": self.wanted.fit(row),
+            "contrast": self.wanted.contrast(row),
+            "evidence": self.wanted.evidence(row),
+            "alone": confidence(self.wanted.log_odds(row)),
+        }
+        return {name: float(value[0]) for name, value in measured.items()}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Within:
+    """Something is seen within a distance of the tile, or it is not: near, exclude."""
+
+    asked: Asked
+    surroundings: Surroundings
+
+    def judge(self, candidates: Candidates) -> Judged:
+        """By the tile in reach that shows it best."""
+        seen, neighbours = self.surroundings.of(candidates.tiles)
+        return Judged(asked=self.asked, tiles=candidates.tiles, seen=seen, neighbours=neighbours)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """All that a query asks of a tile."""
+
+    main: Shown
+    """The text, or the examples: what candidates are chosen by."""
+    others: tuple[Condition, ...]
+
+    @classmethod
+    def of(
+        cls, query: Query, *, index: TileIndex, scorer: Scorer, examples: Examples, tiles: int
+    ) -> Conditions:
+        """Ready to judge the tiles of an index that holds so many."""
+        main, *others = query.conditions
+        texts = dict.fromkeys(asked.text for asked in others if asked.text is not None)
+        concepts = {text: scorer.wanted(text) for text in texts}
+
+        def condition(asked: Asked) -> Condition:
+            if asked.text is None:
+                return Shown(asked=asked, wanted=scorer.wanted(like=examples.bad))
+            wanted = concepts[asked.text]
+            if asked.within_km is None:
+                return Shown(asked=asked, wanted=wanted)
+            around = Surroundings.look(index, wanted, within_km=asked.within_km, tiles=tiles)
+            return Within(asked=asked, surroundings=around)
+
+        wanted = scorer.wanted(query.text, like=examples.good, unlike=examples.bad)
+        return cls(
+            main=Shown(asked=main, wanted=wanted),
+            others=tuple(condition(asked) for asked in others),
+        )
+
+    @property
+    def near(self) -> list[Surroundings]:
+        """What the near conditions look at."""
+        return [
+            each.surroundings
+            for each in self.others
+            if isinstance(each, Within) and not each.asked.unwanted
+        ]
+
+    def judge(self, candidates: Candidates) -> Judgement:
+        """What they say of each candidate."""
+        judged = tuple(each.judge(candidates) for each in (self.main, *self.others))
+        return Judgement(candidates=candidates, judged=judged)
+
+    def parts(self, judgement: Judgement, i: int) -> dict[str, float]:
+        """What the score of candidate i is made of; see `Hit.parts`."""
+        parts = self.main.parts(judgement.candidates.vectors[i])
+        return parts | {each.asked.name: float(np.exp(each.log_p[i])) for each in judgement.judged}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judgement:
+    """What all conditions say of n candidates."""
+
+    candidates: Candidates
+    judged: tuple[Judged, ...]
+    """The main condition's first."""
+
+    @cached_property
+    def log_p(self) -> Floats:
+        """(n,) ln of the confidence that all are met, which are taken as independent."""
+        # Added up by size, so that the order of the conditions does not move the last digit.
+        return np.asarray(np.sort([each.log_p for each in self.judged], axis=0).sum(axis=0))
+
+    def order(self, *, strict: bool) -> list[int]:
+        """Which candidates, best first; strictly, those alone that meet all but the main one."""
+        order: list[int] = np.argsort(-self.log_p, kind="stable").tolist()
+        if not strict:
+            return order
+        return [i for i in order if all(each.odds[i] >= 0 for each in self.judged[1:])]
+
+    def hit(self, i: int, *, rank: int, parts: dict[str, float] | None = None) -> Hit:
+        """Candidate i as a hit."""
+        return Hit(
+            rank=rank,
+            tile=self.candidates.tiles[i],
+            score=float(log_odds_of(self.log_p[i])),
+            confidence=float(np.exp(self.log_p[i])),
+            conditions=tuple(each.met(i) for each in self.judged),
+            parts=parts,
+        )

@@ -1,0 +1,218 @@
+"""Conditions: answers against those worked out tile by tile, on hypothesis' own little worlds."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyproj import Geod
+
+from keenkite.ground import shared_ground
+from keenkite.index import Filters
+from keenkite.retrieval import near as near_module
+from keenkite.retrieval.query import Near, Query
+from keenkite.retrieval.result import Result
+from keenkite.retrieval.scoring import Scorer, Wanted
+from keenkite.retrieval.search import search
+from keenkite.tiling import Tile
+from tests.support.memory_index import MemoryIndex, passes
+from tests.support.sown import COLOURS, MILD, mixed, seen, tile
+
+GEOD = Geod(ellps="WGS84")
+HUES = ("red", "water", "green", "desert", "purple")
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> MemoryIndex:
+    """Up to thirty tiles of several spans and dates, of one colour or of two."""
+    corner, date = st.integers(0, 6), st.integers(1, 3)
+    places = draw(
+        st.lists(
+            st.tuples(corner, corner, st.sampled_from((1120, 2240, 4480)), date),
+            min_size=4, max_size=30, unique=True,
+        )
+    )  # fmt: skip
+    tiles, vectors = [], []
+    for n, (column, row, span, day) in enumerate(places):
+        per_tile = 2240 / span  # 300 and 3500 of the usual lattice are the corner of all three
+        tiles.append(
+            tile(round(300 * per_tile) + column, round(3500 * per_tile) + row, span=span, day=day)
+        )
+        colours = draw(st.lists(st.sampled_from(HUES), min_size=1, max_size=2))
+        shaken = mixed(*colours) + 0.05 * seen(draw(st.sampled_from(COLOURS)), 0.3, n)
+        vectors.append((shaken / np.linalg.norm(shaken)).astype(np.float32))
+    return MemoryIndex(tiles, vectors)
+
+
+nears = st.builds(
+    Near, text=st.sampled_from(HUES), within_km=st.sampled_from((0.7, 1.3, 2.5, 4.0, 9.0, 40.0))
+)
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> Query:
+    text = draw(st.sampled_from(HUES))
+    excludable = st.sampled_from([hue for hue in HUES if hue != text])
+    return Query(
+        text=text,
+        near=draw(st.lists(nears, max_size=3)),
+        exclude=draw(st.lists(st.one_of(excludable, nears), max_size=3)),
+        strict=draw(st.booleans()),
+        overlap=draw(st.booleans()),
+        limit=draw(st.integers(1, 12)),
+        filters=Filters(
+            spans=draw(st.sampled_from(((), (2240,), (1120, 4480)))),
+            scenes=draw(st.sampled_from(((), ("scene-1", "scene-2")))),
+        ),
+    )
+
+
+def ask(index: MemoryIndex, query: Query, **more: Any) -> Result:
+    return search(index, MILD, query, background=COLOURS, **more)  # type: ignore[arg-type]
+
+
+def km(a: Tile, b: Tile) -> float:
+    return float(GEOD.inv(a.lon, a.lat, b.lon, b.lat)[2]) / 1000
+
+
+def chance(odds: float) -> float:
+    return 1 / (1 + math.exp(-odds))
+
+
+def shown(index: MemoryIndex, wanted: Wanted, among: list[int]) -> dict[int, float]:
+    """Tile's number -> log-odds that it shows something, with its look-alikes among some tiles."""
+    order = sorted(among, key=lambda i: -float(wanted.z(index.all[i : i + 1])[0]))
+    odds = wanted.judge(index.all[order]) if order else np.empty(0)
+    return dict(zip(order, odds.tolist(), strict=True))
+
+
+def expected(index: MemoryIndex, query: Query) -> list[tuple[str, float]]:
+    """(id, confidence) of each hit, one tile and one condition at a time."""
+    scorer = Scorer(MILD, index.statistics(), COLOURS)
+    everything = list(range(len(index.tiles)))
+    among = [i for i in everything if passes(index.tiles[i], query.filters)]
+    text = shown(index, scorer.wanted(query.text), among)
+
+    def surest(near: Near, i: int) -> float:
+        seen_there = shown(index, scorer.wanted(near.text), everything)
+        reach = [j for j in everything if km(index.tiles[i], index.tiles[j]) <= near.within_km]
+        return max([seen_there[j] for j in reach] + [-8.0])
+
+    found = []
+    for i in among:
+        relations = [surest(near, i) for near in set(query.near)]
+        for concept in set(query.exclude):
+            if isinstance(concept, Near):
+                relations.append(-surest(concept, i))
+            else:
+                relations.append(-shown(index, scorer.wanted(concept), among)[i])
+        if query.strict and min(relations, default=0) < 0:
+            continue
+        found.append((math.prod(map(chance, [text[i], *relations])), i))
+    kept: list[tuple[float, int]] = []
+    for p, i in sorted(found, key=lambda each: -each[0]):
+        same = (shared_ground(index.tiles[i], index.tiles[k]) >= 0.5 - 1e-6 for _, k in kept)
+        if query.overlap or not any(same):
+            kept.append((p, i))
+    return [(index.tiles[i].id, p) for p, i in kept[: query.limit]]
+
+
+@settings(max_examples=120, deadline=None)
+@given(worlds(), queries())
+def test_an_answer_is_what_its_conditions_say_tile_by_tile(
+    index: MemoryIndex, query: Query
+) -> None:
+    wanted = expected(index, query)
+    hits = ask(index, query).hits
+    assert [hit.tile.id for hit in hits] == [name for name, _ in wanted]
+    np.testing.assert_allclose(
+        [hit.confidence for hit in hits], [p for _, p in wanted], rtol=1e-3, atol=1e-9
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(worlds(), queries(), st.randoms(use_true_random=False), st.booleans())
+def test_the_order_of_conditions_changes_no_number(
+    index: MemoryIndex, query: Query, random: Any, large: bool
+) -> None:
+    near, exclude = list(query.near), list(query.exclude)
+    random.shuffle(near)
+    random.shuffle(exclude)
+    other = Query(
+        text=query.text, near=near * 2, exclude=exclude * 2, strict=query.strict,
+        overlap=query.overlap, limit=query.limit, filters=query.filters,
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        if large:
+            patch.setattr(near_module, "EXACT", 0)
+        one, two = ask(index, query, explain=True), ask(index, other, explain=True)
+    assert [(hit.tile.id, hit.score) for hit in one.hits] == [
+        (hit.tile.id, hit.score) for hit in two.hits
+    ]
+    assert one.verdict == two.verdict
+    for a, b in zip(one.hits, two.hits, strict=True):
+        assert a.parts == b.parts
+        assert set(a.conditions) == set(b.conditions)
+        assert len(b.conditions) == len(a.conditions)
+
+
+@settings(max_examples=60, deadline=None)
+@given(worlds(), queries())
+def test_a_hit_says_how_each_condition_is_met_and_its_score_is_their_product(
+    index: MemoryIndex, query: Query
+) -> None:
+    result = ask(index, query, explain=True)
+    for hit in result.hits:
+        assert len(hit.conditions) == len(result.conditions) == len(query.conditions)
+        odds = []
+        for met, asked in zip(hit.conditions, query.conditions, strict=True):
+            assert (met.kind, met.text, met.within_km) == (
+                asked.kind, asked.text, asked.within_km,
+            )  # fmt: skip
+            p = 1 - met.confidence if met.unwanted else met.confidence
+            assert hit.parts is not None
+            assert hit.parts[asked.name] == pytest.approx(p, abs=1e-9)
+            odds.append(math.log(max(p, 1e-300)))
+            assert (met.tile is None) == (met.km is None)
+            if met.within_km is None:
+                assert met.tile is None
+            elif met.tile is not None:
+                assert met.km == pytest.approx(km(hit.tile, met.tile), abs=1e-6)
+                assert met.km <= met.within_km
+        assert math.log(hit.confidence) == pytest.approx(sum(odds), rel=1e-3, abs=1e-6)
+        assert hit.score == pytest.approx(
+            math.log(hit.confidence) - math.log1p(-hit.confidence), rel=1e-3, abs=1e-6
+        )
+        assert [met.confidence for met in hit.of("near")] == [
+            met.confidence for met in hit.conditions if met.kind == "near"
+        ]
+
+
+def test_two_conditions_of_one_text_are_two_whatever_their_order() -> None:
+    # Water 6.7 km away is within 8 km and not within 3.
+    tiles = [tile(300, 3500), tile(306, 3500), tile(360, 3500), tile(361, 3500)]
+    index = MemoryIndex(
+        tiles + [tile(400 + 2 * i, 3500) for i in range(9)],
+        [seen("red"), seen("water"), seen("red", 0.02), seen("water", 0.02)]
+        + [seen("green", 0.05, i) for i in range(9)],
+    )
+    assert km(tiles[0], tiles[1]) == pytest.approx(6.72, abs=0.03)
+    narrow, wide = Near(text="water", within_km=3), Near(text="water", within_km=8)
+    for near in ((narrow, wide), (wide, narrow)):
+        hits = {hit.tile.id: hit for hit in ask(index, Query(text="red", near=near)).hits}
+        far, close = hits[tiles[0].id], hits[tiles[2].id]
+        assert far.confidence < 0.01 < 0.7 < close.confidence
+        found = {met.within_km: met.tile for met in far.of("near")}
+        assert found[8] == tiles[1]
+        assert found[3] != tiles[1]
+        strict = ask(index, Query(text="red", near=near, strict=True))
+        assert [hit.tile.id for hit in strict.hits if hit.confidence > 0.1] == [tiles[2].id]
+        assert tiles[0].id not in {hit.tile.id for hit in strict.hits}
+    only = ask(index, Query(text="red", near=(wide,)))
+    assert {hit.tile.id for hit in only.hits[:2]} == {tiles[0].id, tiles[2].id}
+    apart = Query(text="red", exclude=(narrow,), near=(wide,))
+    assert ask(index, apart).hits[0].tile.id == tiles[0].id
