@@ -52,18 +52,18 @@ class ProgressLine:
 
 def plan_text(plan: Plan) -> str:
     """What a build would do."""
-    todo = plan.todo
-    spans = ", ".join(f"{span:g}" for span in plan.spans)
+    facts, todo = plan.to_json(), plan.todo
+    spans = ", ".join(f"{span:g}" for span in facts["spans"])
+    models = f"{facts['models']} model{'' if facts['models'] == 1 else 's'}"
     lines = [
-        f"{len(todo)} scenes to do, {plan.tiles:,} tiles; {len(plan.works) - len(todo)} scenes "
-        "done",
-        f"tiles of {spans} m, for {len(plan.dims)} model{'' if len(plan.dims) == 1 else 's'}; "
-        f"about {size_text(plan.disk_bytes)} of disk",
+        f"{len(todo)} scenes to do, {plan.tiles:,} tiles; {facts['done']} scenes done",
+        f"tiles of {spans} m, for {models}; about {size_text(plan.disk_bytes)} of disk",
     ]
     for work in todo:
         cloud = work.scene.cloud
         shown = "cloud not known" if cloud is None else f"{percent(round(cloud, 3))} cloud"
-        lines.append(f"  {work.scene.id}  {shown}")
+        lines.append(f"  {', '.join(work.scene.scene_ids)}  {shown}")
+    lines += [f"  {name}  too small: {size}" for name, size in facts["too_small"].items()]
     return "\n".join(lines)
 
 
@@ -79,6 +79,8 @@ def report_text(report: Report) -> str:
     ]
     if report.labelled:
         lines.insert(2, f"{report.labelled:,} tiles of earlier builds got the region's name too")
+    if report.uncovered is not None and report.uncovered.km2:
+        lines.append(str(report.uncovered))
     lines += [f"failed: {reason}" for reason in report.failed.values()]
     return "\n".join(lines)
 

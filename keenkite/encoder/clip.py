@@ -94,7 +94,7 @@ class ClipEncoder:
             InputError: There is no such model, device or precision.
             ModelError: The weights cannot be had, or are not this model's.
         """
-        from keenkite.encoder import models
+        from keenkite.encoder import hub, models
         from keenkite.encoder import weights as files
 
         place, dtype = choose_device(device, precision)
@@ -105,7 +105,7 @@ class ClipEncoder:
             elif isinstance(found.source, Path):
                 path = found.source
             else:
-                path = files.fetch(found.source, progress=progress)
+                path = hub.fetch(found.source, progress=progress)
             state = files.read_checkpoint(path)
             record = found
         elif weights is not None:

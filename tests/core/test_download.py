@@ -15,7 +15,7 @@ import pytest
 from tests.support.hub_server import Hub, serve
 
 from keenkite.encoder.models import RECORDS, HubFile
-from keenkite.encoder.weights import fetch
+from keenkite.encoder.hub import fetch
 from keenkite.errors import ModelError, StorageError
 
 SOURCE = RECORDS["remoteclip-vit-b-32"].source
@@ -94,7 +94,7 @@ def test_a_download_that_cannot_go_on_leaves_no_file_and_the_next_one_works(
 
 FETCH = """
 from keenkite.encoder.models import RECORDS
-from keenkite.encoder.weights import fetch
+from keenkite.encoder.hub import fetch
 try:
     print(fetch(RECORDS["remoteclip-vit-b-32"].source))
 except Exception as error:
