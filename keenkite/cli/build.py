@@ -97,7 +97,7 @@ def _build(
             for goal, encoder in zip(goals, encoders, strict=True)
         ]
         report = build_all(request, targets, catalog=catalog, progress=ProgressLine())
-    print_answer(arguments, report.to_json(), report_text(report))
+    print_answer(arguments, report.to_dict(), report_text(report))
     return INCOMPLETE if report.failed else DONE
 
 

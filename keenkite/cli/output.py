@@ -52,17 +52,17 @@ class ProgressLine:
 
 def plan_text(plan: Plan) -> str:
     """What a build would do."""
-    facts, todo = plan.to_json(), plan.todo
+    facts = plan.to_json()
     spans = ", ".join(f"{span:g}" for span in facts["spans"])
     models = f"{facts['models']} model{'' if facts['models'] == 1 else 's'}"
     lines = [
-        f"{len(todo)} scenes to do, {plan.tiles:,} tiles; {facts['done']} scenes done",
+        f"{len(facts['scenes'])} scenes to do, {plan.tiles:,} tiles; {facts['done']} scenes done",
         f"tiles of {spans} m, for {models}; about {size_text(plan.disk_bytes)} of disk",
     ]
-    for work in todo:
+    for work in plan.todo:
         cloud = work.scene.cloud
         shown = "cloud not known" if cloud is None else f"{percent(round(cloud, 3))} cloud"
-        lines.append(f"  {', '.join(work.scene.scene_ids)}  {shown}")
+        lines += [f"  {scene}  {shown}" for scene in work.scene.scene_ids]
     lines += [f"  {name}  too small: {size}" for name, size in facts["too_small"].items()]
     return "\n".join(lines)
 
@@ -70,17 +70,18 @@ def plan_text(plan: Plan) -> str:
 def report_text(report: Report) -> str:
     """What a build did. Scripts go by its words: scenes done, tiles kept, failed."""
     dropped = ", ".join(f"{count:,} for {why}" for why, count in report.dropped.items() if count)
+    edges = f", and {report.edges:,} flush with the edges of crops" if report.edges else ""
     lines = [
         f"{len(report.scenes)} scenes done, {len(report.skipped)} were done before, "
         f"{len(report.failed)} failed",
-        f"{report.kept:,} tiles kept; dropped: {dropped or 'none'}",
+        f"{report.kept - report.edges:,} tiles kept{edges}; dropped: {dropped or 'none'}",
         "seconds: " + ", ".join(f"{stage} {took:.1f}" for stage, took in report.seconds.items()),
         f"pixels kept: {size_text(report.bytes_kept)}",
     ]
+    if report.uncovered is not None:
+        lines.insert(2, str(report.uncovered))
     if report.labelled:
         lines.insert(2, f"{report.labelled:,} tiles of earlier builds got the region's name too")
-    if report.uncovered is not None and report.uncovered.km2:
-        lines.append(str(report.uncovered))
     lines += [f"failed: {reason}" for reason in report.failed.values()]
     return "\n".join(lines)
 

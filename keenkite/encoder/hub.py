@@ -1,20 +1,91 @@
-"""Weights from the Hugging Face hub, or from its cache on this machine."""
+"""Files of the Hugging Face hub: weights, and what open_clip wrote beside them."""
+
+from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from json import loads
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from keenkite.encoder.models import HubFile
-from keenkite.errors import ModelError, StorageError
+from keenkite.encoder.records import OPEN_CLIP_FILES, OPENAI_MEAN, OPENAI_STD, HubFile, ModelRecord
+from keenkite.errors import InputError, ModelError, StorageError
+
+PREFIX = "hf-hub:"
+"""How open_clip names a repository that has its configuration beside its weights."""
+
+_CONFIG = "open_clip_config.json"
+
+_REPO = re.compile(r"[\w.-]+/[\w.-]+")
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 """What the system says when a disk is full, a quota is used up, or a folder is not ours."""
 
 OnBytes = Callable[[int, int], None]
 """Called with (bytes so far, bytes in all) while weights download; in all is 0 if unknown."""
+
+
+def repository_in(name: str) -> str | None:
+    """ "owner/name" of "hf-hub:owner/name"; None where the name does not begin so.
+
+    Raises:
+        InputError: It begins so, and no repository's name follows.
+    """
+    if not name.startswith(PREFIX):
+        return None
+    repo = name.removeprefix(PREFIX)
+    if not _REPO.fullmatch(repo):
+        raise InputError(
+            f"There is no model {name!r}: {PREFIX} is followed by owner/name, as in "
+            f"'{PREFIX}timm/ViT-B-16-SigLIP2'."
+        )
+    return repo
+
+
+def record_of_repository(
+    repo: str, *, endpoint: str | None = None, cache_dir: Path | None = None
+) -> ModelRecord:
+    """The record of a repository with open_clip_config.json; only that file is fetched.
+
+    Args:
+        repo: owner/name.
+        endpoint: See `fetch`.
+        cache_dir: See `fetch`.
+
+    Raises:
+        ModelError: The file cannot be had, or describes no model.
+        StorageError: See `fetch`.
+    """
+    source = HubFile(repo=repo, files=(_CONFIG,))
+    path = fetch(source, endpoint=endpoint, cache_dir=cache_dir)
+    try:
+        whole = loads(path.read_text("utf-8"))
+        config, pixels = whole["model_cfg"], whole.get("preprocess_cfg") or {}
+        if not all(isinstance(config[key], Mapping) for key in ("vision_cfg", "text_cfg")):
+            raise TypeError("its towers are not described")
+        mean, std = (
+            tuple(float(number) for number in pixels.get(key) or usual)
+            for key, usual in (("mean", OPENAI_MEAN), ("std", OPENAI_STD))
+        )
+        if (len(mean), len(std)) != (3, 3) or not all(std):
+            raise ValueError("mean and std are not three numbers each")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{_CONFIG} of {repo} describes no model that open_clip could make: "
+            f"{type(error).__name__}: {error}. Choose another repository."
+        ) from error
+    return ModelRecord(
+        name=f"{PREFIX}{repo}",
+        architecture=repo,
+        quick_gelu=bool(config.get("quick_gelu", False)),
+        source=HubFile(repo=repo, files=OPEN_CLIP_FILES),
+        mean=mean,
+        std=std,
+        own_config=config,
+    )
 
 
 def fetch(
@@ -97,10 +168,14 @@ def _download(source: HubFile, file: str, **how: Any) -> Path:
 
 def _unavailable(source: HubFile, file: str, error: Exception) -> ModelError:
     reason = str(error.__cause__ or error).strip().split("\n")[0]
+    what, otherwise = (
+        ("The configuration", "copy the Hugging Face cache (HF_HOME) of one that has it")
+        if file == _CONFIG
+        else ("The weights", "fetch the file elsewhere and name it with --weights PATH")
+    )
     return ModelError(
-        f"The weights {file} of {source.repo} on the Hugging Face hub cannot be had: {reason}. "
-        f"Either connect this machine to the network, or fetch the file elsewhere and name it "
-        f"with --weights PATH."
+        f"{what} {file} of {source.repo} on the Hugging Face hub cannot be had: {reason}. "
+        f"Either connect this machine to the network, or {otherwise}."
     )
 
 

@@ -1,49 +1,52 @@
-"""One file of a scene: opened with care, held against its item, read from top to bottom.
-
-GDAL can open nearly anything, so what an item says is narrowed first: a file or an http(s) URL,
-as GeoTIFF or JPEG 2000 and nothing else.
-"""
+"""One file of a scene: opened with care, laid on the scene's grid, read from top to bottom."""
 
 from __future__ import annotations
 
 import logging
-import re
-from pathlib import Path
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
-from rasterio.crs import CRS
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as FileWindow
 
 from keenkite.errors import SceneError
+from keenkite.reader.layers import Layer
+from keenkite.reader.laying import Axis, lay
+from keenkite.reader.sources import FileError, Source, shown
 from keenkite.scene import Scene, Window
 from keenkite.sensors import COLOURS
 
 logger = logging.getLogger(__name__)
 
-DRIVERS = ("GTiff", "JP2OpenJPEG")
-CACHE_BYTES = 16_000_000
-"""For decoded blocks, in the whole process. Each is used at once and only once: more is waste."""
+STRIP_ROWS = 1024
+"""The block height of Sentinel-2 COGs. Strips begin at multiples of it, counted from the scene's
+upper edge, so that they hold whole rows of blocks."""
+MOST_PIXELS = 1 << 28
+"""Of a file, held at once: half a gigabyte of uint16. One that needs more, by its blocks, by its
+fineness or for a strip of its whole width, is refused before anything of it is read."""
 
-_GDAL = {
-    "GDAL_CACHEMAX": CACHE_BYTES,
-    # No listing of the folder and no looking for side-car files: each costs a request.
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
-    "GDAL_HTTP_MAX_RETRY": "5",
-    "GDAL_HTTP_RETRY_DELAY": "0.5",
-    "GDAL_HTTP_CONNECTTIMEOUT": "15",
-    # A request that crawls is given up; a long one that moves is not.
-    "GDAL_HTTP_LOW_SPEED_LIMIT": "1000",
-    "GDAL_HTTP_LOW_SPEED_TIME": "30",
-    "GDAL_HTTP_TIMEOUT": "600",
+_HINTS = {
+    "float32": ": write reflectance × 10,000 (gdal_translate -ot UInt16 -scale 0 1 0 10000)",
+    "int16": ": write it as such (gdal_translate -ot UInt16)",
 }
-_SAMPLES, _SAMPLE_SIZE = 4, 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Some rows of a file as its scene sees them. To be used at once."""
+
+    numbers: NDArray[Any]
+    """(rows, columns of the window) as the file has them; 0 outside it."""
+    masked: NDArray[np.bool_] | None
+    """The same shape: no data by the file's own mask. None where it masks nothing."""
+    inside: tuple[slice, slice]
+    """(rows, columns) that the file has; empty where it has none."""
 
 
 class Band:
@@ -52,210 +55,214 @@ class Band:
     Used by one thread at a time. Every error is a `SceneError`.
     """
 
+    nodata: int | None = None
+    """The number that is no data by the file, where it names one besides 0."""
+    stated: tuple[float, float] = (1.0, 0.0)
+    """(scale, offset) that the file gives to its numbers; (1, 0) where it gives none."""
+
     def __init__(self, scene: Scene, key: str, window: Window) -> None:
         self.scene, self.key = scene, key
         self._window = window
-        self._source, self._shown = _source(scene, key)
+        href = scene.assets.get(key)
+        if href is None:
+            raise SceneError(
+                f"Scene {scene.id} has no asset {key!r} (it has: "
+                f"{', '.join(sorted(scene.assets))}). "
+                "Choose another collection, or leave this scene out."
+            )
+        self._shown = shown(href)
+        with self._errors():
+            self._source = Source.of(href)
         self._file: Any = None
-        self._factor = 1  # pixels of the scene along the side of one of the file's
-        self._rows: NDArray[Any] = np.empty((0, 0), np.uint8)  # of the file, used for every read
-        self._first = self._next = 0  # the rows of the file that are in it
+        self._layers: list[Layer] = []  # the numbers, and the mask if there is one
 
     def open(self) -> None:
-        """Open the file and hold it against the scene."""
-        with self._environment():
-            try:
-                self._file = self._open()
-                self._factor = self._check()
-            except RasterioError as error:
-                raise self._failure(error) from None
-        if self.key in COLOURS and self._factor > 1:
-            logger.warning(
-                "scene %s: asset %s has pixels of %g m; each is repeated %d times each way",
-                self.scene.id, self.key, self.scene.metres * self._factor, self._factor,
-            )  # fmt: skip
+        """Open the file, see that it is what it must be, and lay it on the scene."""
+        with self._errors(), self._source.environment():
+            self._file = self._source.open()
+            _require_kind(self._file, self._dtype())
+            _require_size(self._file)
+            self._laying = lay(self._file, self.scene, on_grid=self.key in COLOURS)
+            self._cols = _Span.of(
+                self._laying.cols, self._window.col, self._window.cols, self.scene.width
+            )
+            self._layers = self._open_layers()
+            self.nodata = _nodata(self._file)
+            self.stated = (float(self._file.scales[0]), float(self._file.offsets[0]))
+        if self.key in COLOURS:
+            self._report()
 
     def close(self) -> None:
         """Let go of the file."""
         if self._file is not None:
-            with self._environment():
+            with self._source.environment():
                 self._file.close()
             self._file = None
 
-    def read(self, row: int, rows: int) -> NDArray[Any]:
-        """Some rows, (rows, columns of the window), 0 beyond the file; to be used at once.
+    def read(self, row: int, rows: int) -> Rows:
+        """Some rows of the window, laid.
 
-        A pixel of a coarser file is repeated. Whole rows of blocks are decoded and what the next
-        rows need of them is kept, so no block is decoded twice.
+        Whole rows of blocks are decoded and what the next rows need of them is kept, so no block
+        is decoded twice.
 
         Args:
             row: Of the scene; where the call before ended.
             rows: How many.
         """
-        factor, window = self._factor, self._window
-        height = min(self._file.height * factor, self.scene.height)
-        width = min(self._file.width * factor, self.scene.width)
-        top, bottom = (min(max(edge, 0), height) for edge in (row, row + rows))
-        left, right = (min(max(edge, 0), width) for edge in (window.col, window.col + window.cols))
-        if top == bottom or left == right:
-            return np.zeros((rows, window.cols), self._file.dtypes[0])
-        last = min(max(window.row + window.rows, 0), height)
-        part = self._decode(top // factor, -(-bottom // factor), -(-last // factor), left, right)
-        if factor > 1:
-            part = part.repeat(factor, axis=1).repeat(factor, axis=0)
-            part = part[top % factor :, left % factor :][: bottom - top, : right - left]
-        if part.shape == (rows, window.cols):
-            return part
-        whole = np.zeros((rows, window.cols), part.dtype)
-        whole[top - row : bottom - row, left - window.col : right - window.col] = part
-        return whole
+        down, across = _Span.of(self._laying.rows, row, rows, self.scene.height), self._cols
+        shape = (rows, self._window.cols)
+        if down is None or across is None:
+            nothing = (slice(0, 0), slice(0, 0))
+            return Rows(numbers=np.zeros(shape, self._dtype()), masked=None, inside=nothing)
+        with self._errors(), self._source.environment():
+            numbers, *masks = [
+                _placed(layer.read(down.first, down.stop), down, across, shape)
+                for layer in self._layers
+            ]
+        inside = (down.inside, across.inside)
+        masked = masks[0] == 0 if masks and not masks[0][inside].all() else None
+        return Rows(numbers=numbers, masked=masked, inside=inside)
 
-    def sample(self) -> NDArray[Any]:
-        """A coarse look at the whole file, 1-D: its smallest overview, or else some patches."""
-        file = self._file
-        with self._environment():
-            try:
-                if overviews := file.overviews(1):
-                    shape = (-(-file.height // overviews[-1]), -(-file.width // overviews[-1]))
-                    return np.ravel(file.read(1, out_shape=shape))
-                middles = [(step + 0.5) / _SAMPLES for step in range(_SAMPLES)]
-                patches = [
-                    file.read(1, window=_patch(file.width * x, file.height * y), boundless=False)
-                    for y in middles
-                    for x in middles
-                ]
-            except RasterioError as error:
-                raise self._failure(error) from None
-        return np.concatenate([np.ravel(patch) for patch in patches])
+    def extent(self, window: Window | None) -> FileWindow | None:
+        """The file's own pixels that a window has; all for None, None where it has none of them."""
+        if window is None:
+            return FileWindow(0, 0, self._file.width, self._file.height)
+        down = _Span.of(self._laying.rows, window.row, window.rows, self.scene.height)
+        across = _Span.of(self._laying.cols, window.col, window.cols, self.scene.width)
+        if down is None or across is None:
+            return None
+        width, height = across.stop - across.first, down.stop - down.first
+        return FileWindow(across.first, down.first, width, height)
 
-    def _decode(self, first: int, stop: int, last: int, left: int, right: int) -> NDArray[Any]:
-        """Rows first to stop of the file; blocks down to row `last` may be read with them."""
-        if self._next < stop:
-            kept = max(self._next - first, 0)
-            block = self._file.block_shapes[0][0]
-            begin, end = first + kept, min(-(-stop // block) * block, last)
-            begin_col, end_col = left // self._factor, -(-right // self._factor)
-            rows = self._rows
-            if len(rows) < end - first:
-                rows = np.empty((end - first, end_col - begin_col), self._file.dtypes[0])
-            if kept:
-                rows[:kept] = self._rows[first - self._first :][:kept]
-            self._rows, self._first, self._next = rows, first, end
-            window = FileWindow(begin_col, begin, end_col - begin_col, end - begin)
-            with self._environment():
-                try:
-                    self._file.read(1, window=window, out=rows[kept : end - first])
-                except RasterioError as error:
-                    raise self._failure(error) from None
-        return self._rows[first - self._first : stop - self._first]
+    @property
+    def block(self) -> tuple[int, int]:
+        """(rows, columns) of the file that are decoded together."""
+        rows, cols = self._file.block_shapes[0]
+        return int(rows), int(cols)
 
-    def _environment(self) -> rasterio.Env:
-        """GDAL's settings; they belong to a thread, so each call enters them."""
-        options = dict(_GDAL)
-        if self._source.startswith("/vsicurl/"):
-            # Else one failed request makes every later one for this URL fail without being sent.
-            options["CPL_VSIL_CURL_NON_CACHED"] = self._source.partition("?")[0]
-        return rasterio.Env(**options)
+    def look(self, place: FileWindow) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Some of the file's own pixels out of turn, and which of them are no data."""
+        with self._errors(), self._source.environment():
+            numbers = self._file.read(1, window=place)
+            empty = (numbers == 0) | (numbers == (self.nodata or 0))
+            if len(self._layers) > 1:
+                empty |= self._file.read_masks(1, window=place) == 0
+        return numbers, empty
 
-    def _open(self) -> Any:
-        with rasterio.Env() as environment:
-            known = environment.drivers()
-        for driver in DRIVERS:
-            if driver in known:
-                try:
-                    return rasterio.open(self._source, driver=driver)
-                except RasterioError as error:
-                    if "supported file format" not in str(error):
-                        raise
-        raise self._error("is not a GeoTIFF or JPEG 2000 image")
-
-    def _check(self) -> int:
-        """How many pixels of the scene lie along the side of one of the file's."""
-        factor: int
-        file, scene = self._file, self.scene
-        pixel, classes = scene.metres, scene.sensor.classes
-        wanted = "uint8" if classes is not None and self.key == classes.key else "uint16"
-        if file.count != 1 or file.dtypes[0] != wanted:
-            raise self._error(
-                f"holds {file.count} band(s) of {file.dtypes[0]}, where one of {wanted} belongs"
+    def _open_layers(self) -> list[Layer]:
+        down = _Span.of(self._laying.rows, self._window.row, self._window.rows, self.scene.height)
+        if down is None or self._cols is None:
+            return []
+        rows = min(down.stop - down.first, int(STRIP_ROWS * self._laying.rows.step) + 1)
+        held = (rows + self.block[0]) * (self._cols.stop - self._cols.first)
+        if held > MOST_PIXELS:
+            raise FileError(
+                f"is too large to be read in strips: {held:,} of its pixels would be held at once. "
+                "Write it as a Cloud Optimized GeoTIFF"
             )
-        transform = file.transform
-        if file.crs is None and transform.is_identity:
-            # Some JPEG 2000 files say nothing of where they are: the item must do.
-            factor = max(round(scene.width / file.width), 1)
-        else:
-            if file.crs != CRS.from_epsg(scene.epsg):
-                raise self._error(f"is in {_short(file.crs)}, its scene in EPSG:{scene.epsg}")
-            factor = round(transform.a / pixel)
-            expected = (pixel * factor, 0.0, scene.west, 0.0, -pixel * factor, scene.north)
-            if factor < 1 or not np.allclose(transform[:6], expected, rtol=0, atol=1e-3):
-                raise self._error(
-                    f"has the grid {tuple(transform[:6])}, which does not lie north-up on the "
-                    f"scene's pixels of {pixel:g} m from ({scene.west}, {scene.north})"
-                )
-        covered = (file.width * factor, file.height * factor)
-        if any(
-            abs(has - wants) >= factor
-            for has, wants in zip(covered, (scene.width, scene.height), strict=True)
-        ):
-            raise self._error(
-                f"covers {covered[0]}×{covered[1]} pixels of {pixel:g} m, "
-                f"its scene {scene.width}×{scene.height}"
-            )
-        return factor
+        file, cols = self._file, (self._cols.first, self._cols.stop)
+        layers = [Layer(file.read, self.block[0], cols, down.stop, file.dtypes[0])]
+        if MaskFlags.per_dataset in file.mask_flag_enums[0]:
+            layers.append(Layer(file.read_masks, self.block[0], cols, down.stop, "uint8"))
+        return layers
 
-    def _failure(self, error: RasterioError) -> SceneError:
-        reason = str(error.__cause__ or error)
-        # GDAL quotes names, and a URL's query may hold a signature.
-        reason = reason.replace(self._source, self._shown)
-        reason = re.sub(r"(https?://)[^\s/@'\"]*@", r"\1", re.sub(r"\?[^\s'\"]*", "", reason))
-        return self._error(f"cannot be read ({reason.strip().rstrip('.')})")
+    def _dtype(self) -> str:
+        classes = self.scene.sensor.classes
+        is_class = classes is not None and self.key == classes.key
+        return "uint8" if is_class or self.scene.sensor.brightest <= 255 else "uint16"
 
-    def _error(self, what: str) -> SceneError:
-        return _error(self.scene, self.key, self._shown, what)
+    def _report(self) -> None:
+        times = self._laying.coarseness
+        if times > 1:
+            logger.warning(
+                "scene %s: asset %s has pixels of %g m; each is repeated %g times each way",
+                self.scene.id, self.key, self.scene.metres * times, times,
+            )  # fmt: skip
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (RasterioError, FileError) as error:
+            what = error if isinstance(error, FileError) else self._source.failure(error)
+            raise SceneError(
+                f"Scene {self.scene.id}: asset {self.key} ({self._shown}) {what}. "
+                "Build again to try it again, or leave this scene out."
+            ) from None
 
 
-def _source(scene: Scene, key: str) -> tuple[str, str]:
-    """(what GDAL is to open, what messages call it without query and credentials)."""
-    href = scene.assets.get(key)
-    if href is None:
-        raise SceneError(
-            f"Scene {scene.id} has no asset {key!r} (it has: {', '.join(sorted(scene.assets))}). "
-            "Choose another collection, or leave this scene out."
+@dataclass(frozen=True, kw_only=True)
+class _Span:
+    """Rows or columns that both a window and a file have."""
+
+    inside: slice
+    """Of those of the window."""
+    first: int
+    """Of the file."""
+    stop: int
+    """Of the file, not included."""
+    taken: NDArray[np.intp] | None
+    """Which of the file's from `first` on each shows; None where each shows its own."""
+
+    @classmethod
+    def of(cls, axis: Axis, first: int, count: int, limit: int) -> _Span | None:
+        """Those from `first` on, of a scene that has `limit`; None where there are none."""
+        begin, end = max(first, 0), min(first + count, limit)
+        places = axis.places(begin, max(end - begin, 0))
+        has = np.flatnonzero((places >= 0) & (places < axis.count))
+        if not len(has):
+            return None
+        places = places[has[0] : has[-1] + 1]
+        at = begin - first + int(has[0])
+        own = len(places) == places[-1] - places[0] + 1
+        return cls(
+            inside=slice(at, at + len(places)),
+            first=int(places[0]),
+            stop=int(places[-1]) + 1,
+            taken=None if own else places - places[0],
         )
-    parts = urlsplit(href)
-    if parts.scheme in ("http", "https") and parts.hostname:
-        port = f":{parts.port}" if parts.port else ""
-        return f"/vsicurl/{href}", f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
-    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        path = Path(url2pathname(parts.path))
-    elif len(parts.scheme) > 1 or href.startswith("/vsi"):
-        # Also keeps out GDAL's own file systems and connection strings.
-        shown = href.partition("?")[0]
-        raise _error(scene, key, shown, "is neither a file nor an http(s) URL")
-    else:
-        path = Path(href)
-    path = path.absolute()
-    if not path.is_file() or str(path).startswith("/vsi"):
-        raise _error(scene, key, str(path), "is not there, or is no file")
-    return str(path), str(path)
 
 
-def _error(scene: Scene, key: str, shown: str, what: str) -> SceneError:
-    return SceneError(
-        f"Scene {scene.id}: asset {key} ({shown}) {what}. "
-        "Build again to try it again, or leave this scene out."
-    )
+def _placed(part: NDArray[Any], down: _Span, across: _Span, shape: tuple[int, int]) -> NDArray[Any]:
+    """What was read of a file, each pixel where the scene has it; 0 elsewhere."""
+    if across.taken is not None:
+        part = part.take(across.taken, axis=1)
+    if down.taken is not None:
+        part = part.take(down.taken, axis=0)
+    if part.shape == shape:
+        return part
+    whole = np.zeros(shape, part.dtype)
+    whole[down.inside, across.inside] = part
+    return whole
 
 
-def _patch(x: float, y: float) -> FileWindow:
-    half = _SAMPLE_SIZE // 2
-    col, row = max(int(x) - half, 0), max(int(y) - half, 0)
-    return FileWindow(col, row, _SAMPLE_SIZE, _SAMPLE_SIZE)
+def _require_kind(file: Any, dtype: str) -> None:
+    """Refuse what cannot be one band of a scene."""
+    colours = set(file.colorinterp)
+    alone = file.count == 1 or (file.count == 2 and file.colorinterp[1] == ColorInterp.alpha)
+    what = f"holds {file.count} band(s) of {file.dtypes[0]}"
+    if ColorInterp.cyan in colours:
+        what = f"is a CMYK picture ({what})"
+    elif ColorInterp.palette in colours and (dtype != "uint8" or not alone):
+        what = f"is a picture with a palette ({what})"
+    elif alone and file.dtypes[0] == dtype:
+        return
+    raise FileError(f"{what}, where one of {dtype} belongs{_HINTS.get(file.dtypes[0], '')}")
 
 
-def _short(crs: CRS | None) -> str:
-    if crs is None:
-        return "no coordinate system"
-    code = crs.to_epsg()
-    return f"EPSG:{code}" if code else "another coordinate system"
+def _require_size(file: Any) -> None:
+    """Refuse what would take more memory than any scene, before any is taken."""
+    rows, cols = file.block_shapes[0]
+    if max(file.width * STRIP_ROWS, rows * cols) > MOST_PIXELS:
+        raise FileError(
+            f"claims {file.width:,}×{file.height:,} pixels in blocks of {cols:,}×{rows:,}, more "
+            "than can be held at once: is it sound? If so, cut it into files of at most "
+            f"{MOST_PIXELS // STRIP_ROWS:,} columns, in blocks of 1024×1024"
+        )
+
+
+def _nodata(file: Any) -> int | None:
+    """The number that a file declares as no data; None for 0 and for what no pixel can be."""
+    value = file.nodata
+    whole = value is not None and math.isfinite(value) and value == round(value)
+    return int(value) if whole and 0 < value < 2**16 else None

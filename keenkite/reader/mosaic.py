@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from keenkite.reader.strips import STRIP_ROWS
+from keenkite.reader.bands import STRIP_ROWS
 from keenkite.reader.strips import read_strips as read_product
 from keenkite.scene import Scene, Strip, Window
 

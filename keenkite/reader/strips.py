@@ -7,11 +7,12 @@ is read while the caller works on this one.
 Memory does not grow with the height of the window. For 10,980 columns a strip is 45 MB and there
 are two, the caller's and the next; the digital numbers of a row of blocks are 73 MB, GDAL's blocks
 16 MB. A whole process that cuts tiles of these strips stays under 450 MB (benchmarks/strips.py).
+Wider windows take that much more, up to 65,536 columns; files that cannot be read within these
+bounds are refused, see `MOST_PIXELS`.
 """
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,15 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 
-from keenkite.reader.bands import Band
+from keenkite.errors import SceneError
+from keenkite.reader.bands import MOST_PIXELS, STRIP_ROWS, Band
+from keenkite.reader.offset import offset_of
 from keenkite.scene import Scene, Strip, Window
-from keenkite.sensors import COLOURS, OffsetRule
+from keenkite.sensors import COLOURS
 
-logger = logging.getLogger(__name__)
-
-STRIP_ROWS = 1024
-"""The block height of Sentinel-2 COGs. Strips begin at multiples of it, counted from the scene's
-upper edge, so that they hold whole rows of blocks."""
+MOST_COLUMNS = MOST_PIXELS // STRIP_ROWS // 4
+"""Of a window: 655 km at 10 m, which is a UTM zone."""
 _SCALED_ROWS = 16
 """Rows scaled at a time. A take on indices that fit in the cache is 2.5 times as fast as indexing
 the whole strip, a take on the whole strip several times slower."""
@@ -41,43 +41,49 @@ def read_strips(scene: Scene, window: Window, *, bands: Sequence[str] = ()) -> I
 
     Red, green and blue are reflectance (the offset of the digital numbers taken off) cut at the
     sensor's brightest and scaled to 0-255, rounded half to even. A pixel is no data where the
-    classification says so (also set where all three colours are 0); everything outside the scene
-    is 0. Each pixel of a file coarser than the scene is repeated.
+    classification says so (also set where all three colours are no data: 0, or what their file
+    declares, or masks), and outside any of these files; everything outside the scene is 0. Each
+    file is laid by its georeference, the nearest pixel counts.
 
     Args:
         scene: Its assets by key, GeoTIFF or JPEG 2000: uint16, and uint8 for the classification.
+            The colours' pixels are those of the scene or whole groups of them, those of other
+            files of any size; a file may show less than the scene, and more.
         window: Any rows and columns; need not lie on blocks, may reach beyond the scene.
         bands: Names of the sensor's bands to give as reflectance too, in this order.
 
     Yields:
         Strips of at most 1024 rows that cover exactly the window. Their arrays are the caller's.
+        Where the sensor has no classification, the classes are 1 where there is data.
 
     Raises:
         InputError: the sensor has no such band.
-        SceneError: on the first strip if an asset is missing, cannot be opened or is not on the
-            scene's grid; later if one cannot be read on. Nothing stays open, also when the caller
-            stops early.
+        SceneError: on the first strip if an asset is missing, cannot be opened or cannot be laid
+            on the scene's grid; later if one cannot be read on. Nothing stays open, also when the
+            caller stops early.
     """
-    assert scene.sensor.classes is not None
+    if window.cols > MOST_COLUMNS:
+        raise SceneError(
+            f"Scene {scene.id}: {window.cols:,} columns are too many to be read at once, "
+            f"{MOST_COLUMNS:,} can be. Build smaller areas of it."
+        )
     wanted = [scene.sensor.band(name).key for name in bands]
+    classes = scene.sensor.classes
     keys = [*COLOURS, *(key for key in dict.fromkeys(wanted) if key not in COLOURS)]
-    files = [Band(scene, key, window) for key in (*keys, scene.sensor.classes.key)]
-    threads = [ThreadPoolExecutor(1, f"keenkite-{band.key}") for band in files]
+    keys += [] if classes is None else [classes.key]
+    files = {key: Band(scene, key, window) for key in keys}
+    threads = {key: ThreadPoolExecutor(1, f"keenkite-{key}") for key in keys}
     try:
-        with warnings.catch_warnings():  # a file without georeference is dealt with by Band
+        with warnings.catch_warnings():  # where a file lies is looked at by Band
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            _all(thread.submit(band.open) for thread, band in zip(threads, files, strict=True))
-        offset = _offset(scene, files, threads)
+            _all(threads[key].submit(band.open) for key, band in files.items())
         job = _Job(
-            bands=dict(zip(keys, files[:-1], strict=True)),
-            threads=dict(zip(keys, threads[:-1], strict=True)),
-            classes=files[-1],
-            class_thread=threads[-1],
-            nodata=scene.sensor.classes.nodata,
+            scene=scene,
+            files=files,
+            threads=threads,
             window=window,
-            colour=scaling(offset, scene.sensor.brightest),
-            reflectance=_reflectance(offset, scene.sensor.reflectance) if wanted else None,
             wanted=wanted,
+            tables=_tables(scene, files, threads, window),
         )
         spans = _spans(window)
         reading = _begin(job, next(spans, None))
@@ -86,10 +92,10 @@ def read_strips(scene: Scene, window: Window, *, bands: Sequence[str] = ()) -> I
             reading = _begin(job, next(spans, None))
             yield strip
     finally:
-        for thread in threads:
+        for thread in threads.values():
             thread.shutdown(wait=False, cancel_futures=True)
-        for thread, band in zip(threads, files, strict=True):
-            thread.shutdown(wait=True)
+        for key, band in files.items():
+            threads[key].shutdown(wait=True)
             band.close()
 
 
@@ -117,141 +123,182 @@ def _spans(window: Window) -> Iterator[tuple[int, int]]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Tables:
+    """What digital numbers become, the same for all bands of a scene."""
+
+    colour: NDArray[np.uint8]
+    """(65536,) digital number -> a colour's value."""
+    reflectance: NDArray[np.uint16]
+    """(65536,) digital number -> reflectance × 10,000."""
+
+    @classmethod
+    def of(cls, scene: Scene, offset: int) -> _Tables:
+        return cls(
+            colour=scaling(offset, scene.sensor.brightest),
+            reflectance=_reflectance(offset, scene.sensor.reflectance),
+        )
+
+    def but(self, nodata: int | None) -> _Tables:
+        """The same where a number stands for no data."""
+        if nodata is None:
+            return self
+        colour, reflectance = self.colour.copy(), self.reflectance.copy()
+        colour[nodata] = reflectance[nodata] = 0
+        return _Tables(colour=colour, reflectance=reflectance)
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Job:
     """What all strips of a window share."""
 
-    bands: Mapping[str, Band]
+    scene: Scene
+    files: Mapping[str, Band]
+    """By key: the colours, other bands that are wanted, and the classification if there is one."""
     threads: Mapping[str, ThreadPoolExecutor]
-    classes: Band
-    class_thread: ThreadPoolExecutor
-    nodata: int
+    """One for each file."""
     window: Window
-    colour: NDArray[np.uint8]
-    """(65536,) digital number -> a colour's value."""
-    reflectance: NDArray[np.uint16] | None
-    """(65536,) digital number -> reflectance × 10,000; None where no bands are wanted."""
     wanted: Sequence[str]
-    """Keys of the bands wanted, in order."""
+    """Keys of the bands that are wanted as reflectance, in order."""
+    tables: Future[_Tables]
+    """Known once blue has been looked at; the other bands read on meanwhile."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """Where a band has data in a strip."""
+
+    empty: NDArray[np.bool_] | None
+    """(rows, cols) where it has none, by its numbers or its mask; None where it has all over."""
+    inside: tuple[slice, slice]
+    """(rows, cols) that lie in its file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Reading:
     """A strip that the threads are filling."""
 
-    row: int
-    col: int
-    rgb: NDArray[np.uint8]
-    classes: NDArray[np.uint8]
-    bands: NDArray[np.uint16] | None
+    strip: Strip
     nodata: int
-    filling: list[Future[NDArray[np.bool_] | None]]
-    """Of each band, the colours first: where its digital number is 0."""
-    classifying: Future[None]
+    """Its class for no data."""
+    filling: Mapping[str, Future[_Seen]]
+    """By key of the bands."""
+    classifying: Future[None] | None
 
     def finish(self) -> Strip:
-        red, green, blue, *_ = _all(self.filling)
-        self.classifying.result()
-        if red is not None and green is not None and blue is not None:
-            self.classes[red & green & blue] = self.nodata
-        return Strip(
-            row=self.row, col=self.col, rgb=self.rgb, classes=self.classes, bands=self.bands
-        )
+        strip = self.strip
+        seen = dict(zip(self.filling, _all(self.filling.values()), strict=True))
+        if self.classifying is not None:
+            self.classifying.result()
+        empty = [seen[key].empty for key in COLOURS]
+        if all(one is not None for one in empty):
+            strip.classes[np.logical_and.reduce(empty)] = self.nodata
+        for key in COLOURS:
+            for outside in _outside(seen[key].inside, strip.classes.shape):
+                strip.classes[outside] = self.nodata
+                strip.rgb[outside] = 0
+                if strip.bands is not None:
+                    strip.bands[outside] = 0
+        return strip
 
 
 def _begin(job: _Job, span: tuple[int, int] | None) -> _Reading | None:
     if span is None:
         return None
     row, rows = span
-    rgb = np.empty((rows, job.window.cols, 3), np.uint8)
-    classes = np.empty((rows, job.window.cols), np.uint8)
-    bands = None
-    if job.reflectance is not None:
-        bands = np.empty((rows, job.window.cols, len(job.wanted)), np.uint16)
-    filling = []
-    for key, band in job.bands.items():
-        outs: list[tuple[NDArray[Any], NDArray[Any]]] = []
-        if key in COLOURS:
-            outs.append((job.colour, rgb[..., COLOURS.index(key)]))
-        if bands is not None and job.reflectance is not None and key in job.wanted:
-            outs.append((job.reflectance, bands[..., job.wanted.index(key)]))
-        filling.append(job.threads[key].submit(_fill, band, row, outs))
-    return _Reading(
+    shape, kinds = (rows, job.window.cols), job.scene.sensor.classes
+    strip = Strip(
         row=row,
         col=job.window.col,
-        rgb=rgb,
-        classes=classes,
-        bands=bands,
-        nodata=job.nodata,
-        filling=filling,
-        classifying=job.class_thread.submit(_copy, job.classes, row, classes),
+        rgb=np.empty((*shape, 3), np.uint8),
+        classes=np.ones(shape, np.uint8) if kinds is None else np.empty(shape, np.uint8),
+        bands=np.empty((*shape, len(job.wanted)), np.uint16) if job.wanted else None,
+    )
+    classifying = None
+    if kinds is not None:
+        band, thread = job.files[kinds.key], job.threads[kinds.key]
+        classifying = thread.submit(_copy, band, row, strip.classes, kinds.nodata)
+    return _Reading(
+        strip=strip,
+        nodata=0 if kinds is None else kinds.nodata,
+        filling={
+            key: job.threads[key].submit(_fill, job, key, strip)
+            for key in job.files
+            if kinds is None or key != kinds.key
+        },
+        classifying=classifying,
     )
 
 
-def _fill(
-    band: Band, row: int, outs: Sequence[tuple[NDArray[Any], NDArray[Any]]]
-) -> NDArray[np.bool_] | None:
-    """Some rows of a band through tables into their places; where its numbers are 0, if any."""
-    numbers = band.read(row, len(outs[0][1]))
-    for top in range(0, len(numbers), _SCALED_ROWS):
+def _fill(job: _Job, key: str, strip: Strip) -> _Seen:
+    """A band's rows of a strip through its tables into their places."""
+    band = job.files[key]
+    read = band.read(strip.row, len(strip.classes))
+    tables = job.tables.result().but(band.nodata)
+    outs: list[tuple[NDArray[Any], NDArray[Any]]] = []
+    if key in COLOURS:
+        outs.append((tables.colour, strip.rgb[..., COLOURS.index(key)]))
+    if strip.bands is not None and key in job.wanted:
+        outs.append((tables.reflectance, strip.bands[..., job.wanted.index(key)]))
+    for top in range(0, len(read.numbers), _SCALED_ROWS):
         rows = np.s_[top : top + _SCALED_ROWS]
-        at = numbers[rows].astype(np.intp)
+        at = read.numbers[rows].astype(np.intp)
         for table, out in outs:
             out[rows] = table.take(at, mode="clip")
-    if numbers.all():
-        return None
-    empty: NDArray[np.bool_] = numbers == 0
-    for _, out in outs:
-        if out.dtype == np.uint16:
-            out[empty] = 0
+    empty = _empty(read.numbers, band.nodata, read.masked)
+    if read.masked is not None:
+        for _, out in outs:
+            out[read.masked] = 0
+    return _Seen(empty=empty, inside=read.inside)
+
+
+def _empty(
+    numbers: NDArray[Any], nodata: int | None, masked: NDArray[np.bool_] | None
+) -> NDArray[np.bool_] | None:
+    """Where there is no data, if anywhere."""
+    empty = masked
+    if not numbers.all():
+        empty = numbers == 0 if empty is None else empty | (numbers == 0)
+    if nodata is not None and (declared := numbers == nodata).any():
+        empty = declared if empty is None else empty | declared
     return empty
 
 
-def _copy(band: Band, row: int, out: NDArray[np.uint8]) -> None:
-    out[...] = band.read(row, len(out))
+def _copy(band: Band, row: int, out: NDArray[np.uint8], nodata: int) -> None:
+    """Rows of the classification, with its class for no data where its file has none."""
+    read = band.read(row, len(out))
+    out[...] = read.numbers
+    if band.nodata is not None:
+        out[read.numbers == band.nodata] = nodata
+    if read.masked is not None:
+        out[read.masked] = nodata
+    for outside in _outside(read.inside, out.shape):
+        out[outside] = nodata
 
 
-def _offset(scene: Scene, files: Sequence[Band], threads: Sequence[ThreadPoolExecutor]) -> int:
-    """What to take off the digital numbers; see `OffsetRule`.
+def _outside(inside: tuple[slice, slice], shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    """What is left of a shape besides a rectangle in it, as rectangles that may be empty."""
+    rows, cols = inside
+    if (rows, cols) != (slice(0, shape[0]), slice(0, shape[1])):
+        yield slice(0, rows.start), slice(None)
+        yield slice(rows.stop, None), slice(None)
+        yield rows, slice(0, cols.start)
+        yield rows, slice(cols.stop, None)
 
-    Items are often wrong about it: real ones of sentinel-2-l2a say that the offset is applied and
-    give it again, others say that it is not where it is. So pixels come first.
-    """
+
+def _tables(
+    scene: Scene,
+    files: Mapping[str, Band],
+    threads: Mapping[str, ThreadPoolExecutor],
+    window: Window,
+) -> Future[_Tables]:
+    """What the scene's digital numbers become, found out by the thread of its dark band."""
     rule = scene.sensor.offset
-    if rule is None:
-        return 0
-    if scene.collection in rule.always:
-        return rule.amount
-    dark = next(n for n, band in enumerate(files) if band.key == rule.dark_band)
-    sample = threads[dark].submit(files[dark].sample).result()
-    valid = sample[sample > 0]
-    share = float(np.mean(valid < rule.amount)) if valid.size else 0.0
-    claimed = _claimed_offset(scene, rule)
-    if share > rule.dark_share:
-        if claimed:
-            logger.warning(
-                "scene %s: its item says that %d must be taken off its numbers, but %.1f %% of "
-                "%s is below that: it is off already",
-                scene.id, rule.amount, 100 * share, rule.dark_band,
-            )  # fmt: skip
-        return 0
-    if valid.size and claimed == 0:
-        logger.warning(
-            "scene %s: its item says that nothing must be taken off its numbers, but none of %s "
-            "is below %d: it is very bright, or the item is wrong",
-            scene.id, rule.dark_band, rule.amount,
-        )  # fmt: skip
-    return rule.amount if claimed is None else claimed
+    key = COLOURS[0] if rule is None else rule.dark_band
 
+    def find() -> _Tables:
+        return _Tables.of(scene, 0 if rule is None else offset_of(files[key], rule, window))
 
-def _claimed_offset(scene: Scene, rule: OffsetRule) -> int | None:
-    """What the item says is to be taken off; None when it does not say."""
-    if scene.boa_offset_applied:
-        return 0
-    try:
-        baseline = float(scene.baseline or "")
-    except ValueError:
-        return None
-    return rule.amount if baseline >= rule.from_baseline else 0
+    return threads[key].submit(find)
 
 
 def _all(futures: Iterable[Future[Any]]) -> list[Any]:

@@ -1,14 +1,15 @@
 """A folder over HTTP with byte ranges, as object stores serve it; counts, and fails on request."""
 
 import re
+import ssl
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 SILENCE = 0
 """In place of an HTTP status: the request is never answered."""
@@ -25,6 +26,8 @@ class RangeServer:
     """File name -> (first byte, bytes) of every GET answered with data."""
     requests: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """File name -> requests of any kind."""
+    parts: bool = True
+    """False: a server that knows no byte ranges, and answers with the whole file."""
     failures: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     """File name -> HTTP status of each of its next requests, or SILENCE; then it is well again."""
     closing: threading.Event = field(default_factory=threading.Event)
@@ -32,8 +35,11 @@ class RangeServer:
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[RangeServer]:
-    server = RangeServer(folder)
+def serve(
+    folder: Path, *, parts: bool = True, certificate: tuple[Path, Path] | None = None
+) -> Iterator[RangeServer]:
+    """Serve a folder; over TLS, as localhost, with a (certificate, key)."""
+    server = RangeServer(folder, parts=parts)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -48,7 +54,7 @@ def serve(folder: Path) -> Iterator[RangeServer]:
             self._answer(with_body=True)
 
         def _answer(self, *, with_body: bool) -> None:
-            name = urlsplit(self.path).path.lstrip("/")
+            name = unquote(urlsplit(self.path).path).lstrip("/")
             path = server.folder / name
             with server.lock:
                 server.requests[name] += 1
@@ -66,11 +72,14 @@ def serve(folder: Path) -> Iterator[RangeServer]:
                 return
             data = path.read_bytes()
             begin, end = 0, len(data)
-            if found := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
+            if server.parts and (
+                found := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+            ):
                 status, begin = 206, int(found[1])
                 end = min(int(found[2] or end) + bool(found[2]), end)
             self.send_response(status)
-            self.send_header("Accept-Ranges", "bytes")
+            if server.parts:
+                self.send_header("Accept-Ranges", "bytes")
             self.send_header("Content-Length", str(end - begin))
             if status == 206:
                 self.send_header("Content-Range", f"bytes {begin}-{end - 1}/{len(data)}")
@@ -78,11 +87,17 @@ def serve(folder: Path) -> Iterator[RangeServer]:
             if with_body:
                 with server.lock:
                     server.ranges[name].append((begin, end - begin))
-                self.wfile.write(data[begin:end])
+                with suppress(OSError):  # GDAL hangs up on what it did not ask for
+                    self.wfile.write(data[begin:end])
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     http.daemon_threads = True
     server.url = f"http://127.0.0.1:{http.server_port}"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        http.socket = context.wrap_socket(http.socket, server_side=True)
+        server.url = f"https://localhost:{http.server_port}"
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

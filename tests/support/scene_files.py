@@ -16,8 +16,16 @@ EPSG, WEST, NORTH = 32654, 399_960.0, 3_900_000.0
 COLOURS = ("red", "green", "blue")
 
 
-def write_image(path: Path, pixels: NDArray[Any], *, pixel: float = 10, **options: Any) -> str:
-    """One band as a COG (or as `options` say); its path."""
+def write_image(
+    path: Path,
+    pixels: NDArray[Any],
+    *,
+    pixel: float = 10,
+    west: float = WEST,
+    north: float = NORTH,
+    **options: Any,
+) -> str:
+    """One band as a COG (or as `options` say), its first corner there; its path."""
     profile: dict[str, Any] = {
         "driver": "COG",
         "height": pixels.shape[0],
@@ -25,7 +33,7 @@ def write_image(path: Path, pixels: NDArray[Any], *, pixel: float = 10, **option
         "count": 1,
         "dtype": pixels.dtype,
         "crs": f"EPSG:{EPSG}",
-        "transform": Affine(pixel, 0, WEST, 0, -pixel, NORTH),
+        "transform": Affine(pixel, 0, west, 0, -pixel, north),
         "nodata": 0,
         "blocksize": 256,
         "compress": "DEFLATE",
@@ -108,17 +116,37 @@ def expected(
 
 def whole_expected(scene: Scene, *, offset: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """(rgb, scl) of a whole scene."""
-    layers = []
-    for key in (*COLOURS, "scl"):
-        with rasterio.open(scene.assets[key]) as file:
-            numbers = file.read(1)
-        times = round(scene.width / numbers.shape[1])
-        row, col = np.ogrid[: scene.height, : scene.width]
-        layers.append(numbers[row // times, col // times])
-    numbers = np.stack(layers[:3], axis=-1).astype(np.int32)
+    colours = [laid(scene, key) for key in COLOURS]
+    numbers = np.stack([number for number, _, _ in colours], axis=-1)
+    empty = np.stack([empty for _, empty, _ in colours], axis=-1)
     reflectance = np.clip(numbers - offset, 0, 3000).astype(np.uint16)
     rgb = np.rint(reflectance * np.float32(255 / 3000)).astype(np.uint8)
-    return rgb, np.where((numbers == 0).all(axis=-1), 0, layers[3]).astype(np.uint8)
+    rgb[empty] = 0
+    classes, nothing, beyond = laid(scene, "scl")
+    outside = np.any([outside for _, _, outside in colours], axis=0)
+    rgb[outside] = 0
+    nodata = nothing | beyond | outside | empty.all(axis=-1)
+    return rgb, np.where(nodata, 0, classes).astype(np.uint8)
+
+
+def laid(scene: Scene, key: str) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """(numbers, no data by the file or 0, outside the file) at the middle of each pixel.
+
+    A file without georeference is taken to cover the scene.
+    """
+    with rasterio.open(scene.assets[key]) as file:
+        whole, valid, place = file.read(1), file.read_masks(1) > 0, file.transform
+    x = scene.west + (np.arange(scene.width) + 0.5) * 10
+    y = scene.north - (np.arange(scene.height) + 0.5) * 10
+    if place.is_identity:
+        size = 10 * scene.width / whole.shape[1]
+        place = Affine(size, 0, scene.west, 0, -size, scene.north)
+    col = np.floor((x - place.c) / place.a + 1e-6).astype(int)[None, :]
+    row = np.floor((y - place.f) / place.e + 1e-6).astype(int)[:, None]
+    outside = (row < 0) | (row >= whole.shape[0]) | (col < 0) | (col >= whole.shape[1])
+    at = row.clip(0, whole.shape[0] - 1), col.clip(0, whole.shape[1] - 1)
+    numbers = np.where(outside, 0, whole[at].astype(np.int64))
+    return numbers, ~valid[at] | (numbers == 0), outside
 
 
 def cut(
