@@ -27,12 +27,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from keenkite import utm
+from keenkite.encoder import bands_of
 from keenkite.errors import InputError
 from keenkite.retrieval.concepts import BACKGROUND, concept_and_rivals
 from keenkite.tiling import TILE
 
 if TYPE_CHECKING:
-    from keenkite.encoder import Encoder
+    from keenkite.encoder import Encoder, Pixels
     from keenkite.tiling import Tile
 
 MAX_TILES = 256
@@ -93,7 +94,7 @@ class Heatmap:
 
 def heatmap(
     encoder: Encoder,
-    rgb: NDArray[np.uint8],
+    rgb: Pixels,
     text: str,
     *,
     background: Sequence[str] = BACKGROUND,
@@ -107,7 +108,7 @@ def heatmap(
 
 def heatmaps(
     encoder: Encoder,
-    rgb: NDArray[np.uint8],
+    rgb: Pixels,
     text: str,
     *,
     background: Sequence[str] = BACKGROUND,
@@ -119,7 +120,7 @@ def heatmaps(
 
     Args:
         encoder: Gives patch features; the vectors of an index are not needed.
-        rgb: uint8 (n, 224, 224, 3), n at most 256.
+        rgb: uint8 (n, 224, 224, 3), n at most 256; for an encoder with bands, what it is shown.
         text: One concept, such as "airport".
         background: What else is seen from above; what means nearly the same as the text is left
             out.
@@ -130,9 +131,11 @@ def heatmaps(
         InputError: the text, the tiles or the background cannot be used.
         ModelError: the model has no patches, or answers with numbers that are not finite.
     """
-    if rgb.dtype != np.uint8 or rgb.ndim != 4 or rgb.shape[1:] != (TILE, TILE, 3):
+    bands = bands_of(encoder)
+    dtype, channels = ("uint8", 3) if bands is None else ("uint16", len(bands))
+    if rgb.dtype != dtype or rgb.ndim != 4 or rgb.shape[1:] != (TILE, TILE, channels):
         raise InputError(
-            f"Tiles are uint8 (n, {TILE}, {TILE}, 3); these are {rgb.dtype} {rgb.shape}."
+            f"Tiles are {dtype} (n, {TILE}, {TILE}, {channels}); these are {rgb.dtype} {rgb.shape}."
         )
     if len(rgb) > MAX_TILES:
         raise InputError(f"{len(rgb)} heatmaps at once are too many: ask for {MAX_TILES} at most.")
