@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from keenkite import ClipEncoder
+from keenkite import ClipEncoder, heatmap
 from keenkite.encoder import bands_of, name_of
 from keenkite.encoder.checkpoint import read_checkpoint
 from keenkite.encoder.records import RECORDS
@@ -165,6 +165,15 @@ def test_other_pixels_are_refused_with_the_bands_it_wants(encoder: ClipEncoder) 
         for method in (encoder.encode_images, encoder.patch_features, encoder.encode_with_patches):
             with pytest.raises(InputError, match=r"uint16 .*\(n, 224, 224, 10\).*B02, .*, B12"):
                 method(pixels)
+
+
+def test_heatmaps_take_the_bands(encoder: ClipEncoder) -> None:
+    bands = ten_bands(1)[0]
+    heat = heatmap(encoder, bands, "airport")
+    assert heat.values.shape == (224, 224)
+    assert heat.grid.shape == (14, 14)
+    with pytest.raises(InputError, match=r"Tiles are uint16 \(n, 224, 224, 10\); these are uint8"):
+        heatmap(encoder, tiles(1)[0], "airport")
 
 
 def test_nothing_in_gives_nothing_out(encoder: ClipEncoder) -> None:
