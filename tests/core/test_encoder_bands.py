@@ -76,8 +76,8 @@ def normalised(bands: npt.NDArray[np.uint16]) -> npt.NDArray[np.float64]:
     return (bands.astype(np.float64) - np.array(MEANS)) / np.array(DEVIATIONS)
 
 
-def real_tiles() -> list[Path]:
-    return sorted((SHARED / "data" / "msclip").glob("*.tif")) if SHARED.is_dir() else []
+def real_tiles() -> list[Path | None]:
+    return [*sorted((SHARED / "data" / "msclip").glob("*.tif"))]
 
 
 def read_real(path: Path) -> npt.NDArray[np.uint16]:
@@ -112,7 +112,14 @@ def test_vectors_of_drawn_bands_are_those_of_clips_formulas(
     assert np.abs(other - expected).max() > 1e-3, "the activation is not to be missed"
 
 
-@pytest.mark.parametrize("path", real_tiles() or [None], ids=lambda p: p.stem if p else "none")
+ONE, *OTHERS = real_tiles() or [None]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [ONE, *(pytest.param(other, marks=pytest.mark.slow) for other in OTHERS)],
+    ids=lambda path: path.stem if path else "none",
+)
 def test_vectors_of_real_tiles_are_those_of_clips_formulas(
     encoder: ClipEncoder, reference: Reference, path: Path | None
 ) -> None:
