@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from keenkite.encoder import ClipEncoder
 from keenkite.encoder.devices import choose_device
-from keenkite.encoder.models import RECORDS
+from keenkite.encoder.records import RECORDS
 
 RECORD = RECORDS["remoteclip-vit-b-32"]
 TEXTS = 16

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from keenkite.encoder import ClipEncoder
-from keenkite.encoder.models import RECORDS
+from keenkite.encoder.records import RECORDS
 
 CUDA = torch.device("cuda")
 RECORD_OF = {"ViT-B-32": "remoteclip-vit-b-32", "ViT-L-14": "remoteclip-vit-l-14"}

@@ -17,7 +17,7 @@ from keenkite.build.history import Cells, Done, Fate, History
 from keenkite.build.request import BuildRequest
 from keenkite.build.squares import edge_squares, is_too_small, lattice_squares, size_of, union_of
 from keenkite.build.units import same_pass, units
-from keenkite.catalog import Catalog, least_cloudy_cover
+from keenkite.catalog import Catalog, account_of, least_cloudy_cover
 from keenkite.catalog.selection import clearness
 from keenkite.cloud import percent
 from keenkite.errors import CatalogError, InputError
@@ -97,7 +97,7 @@ class Plan:
     works: tuple[Work, ...]
     spare: tuple[Scene, ...]
     """Units that are built only for ground that the works leave uncovered, in this order."""
-    spans: tuple[tuple[float, ...], ...]
+    collection_spans: tuple[tuple[float, ...], ...]
     """Widths of the tiles, metres, for each collection."""
     dims: tuple[int, ...]
     """Length of a vector, for each collection."""
@@ -108,6 +108,11 @@ class Plan:
     def todo(self) -> list[Work]:
         """What no earlier build has done."""
         return [work for work in self.works if not work.done]
+
+    @property
+    def spans(self) -> tuple[float, ...]:
+        """Widths of the tiles, metres, in all collections."""
+        return tuple(sorted(set[float]().union(*self.collection_spans)))
 
     @property
     def scenes_done(self) -> list[str]:
@@ -137,7 +142,7 @@ class Plan:
             "scenes": [scene for work in self.todo for scene in work.scene.scene_ids],
             "tiles": self.tiles,
             "done": len(self.scenes_done),
-            "spans": sorted(set[float]().union(*self.spans)),
+            "spans": list(self.spans),
             "models": len(self.dims),
             "disk_bytes": self.disk_bytes,
             "too_small": {unit.id: size_of(unit) for unit in self.small},
@@ -168,8 +173,8 @@ def plan_build(
     if not scenes:
         raise CatalogError(
             f"no scene of this area from {request.start} to {request.end} with at most "
-            f"{percent(float(request.max_cloud))} cloud: check the area (longitude comes first), "
-            f"or ask for more dates or more cloud"
+            f"{percent(float(request.max_cloud))} cloud: {account_of(scenes)}check the area "
+            f"(longitude comes first), or ask for more dates or more cloud"
         )
     every = units(scenes)
     spans = [spans_of(request, index, every[0].sensor) for index in indexes]
@@ -185,7 +190,13 @@ def plan_build(
     if not works:
         raise CatalogError(_nothing_fits(every, small, spans))
     dims = tuple(dim if index is None else index.dim for index in indexes)
-    return Plan(works=works, spare=tuple(spare), spans=tuple(spans), dims=dims, small=small)
+    return Plan(
+        works=works,
+        spare=tuple(spare),
+        collection_spans=tuple(spans),
+        dims=dims,
+        small=small,
+    )
 
 
 def spans_of(request: BuildRequest, index: TileIndex | None, sensor: Sensor) -> tuple[float, ...]:

@@ -51,6 +51,8 @@ class Report:
     """Scene id -> why its pixels could not be read. Build again to try these again."""
     kept: int = 0
     """Tiles written to the index."""
+    edges: int = 0
+    """Of these, tiles beside the lattice: flush with the edges of crops that hold others too."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Reason ("nodata", "cloud") -> tiles."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -62,8 +64,8 @@ class Report:
     bytes_kept: int = 0
     """Size of the pixels kept on this machine for the scenes of this run."""
 
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
+    def to_dict(self) -> dict[str, Any]:
+        """As plain types, for JSON."""
         uncovered = None if self.uncovered is None else self.uncovered.to_json()
         rest = {f.name: getattr(self, f.name) for f in fields(self)}
         return {**rest, "dropped": dict(self.dropped), "uncovered": uncovered}

@@ -100,7 +100,7 @@ def build(
     with report.timed("catalog"):
         plan = plan_build(request, catalog=catalog, indexes=indexes)
     sensor = plan.works[0].scene.sensor
-    for index, spans in zip(indexes, plan.spans, strict=True):
+    for index, spans in zip(indexes, plan.collection_spans, strict=True):
         index.prepare(sensor, spans)
     report.skipped = plan.scenes_done
     building = Building(
@@ -142,7 +142,7 @@ def _follow(
 ) -> list[Shown]:
     """What is tried for ground that the plan left uncovered."""
     histories = [History.of(target.index) for target in building.targets]
-    planner = Planner(request=request, spans=plan.spans, histories=histories)
+    planner = Planner(request=request, spans=plan.collection_spans, histories=histories)
     more: list[Shown] = []
 
     def also(unit: Scene, cells: Cells) -> None:

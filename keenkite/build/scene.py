@@ -12,6 +12,7 @@ import numpy as np
 from keenkite.build.history import Cell, Cells, Done, Fate
 from keenkite.build.plan import Part, Work
 from keenkite.build.progress import Meter, Report
+from keenkite.build.squares import at_edges
 from keenkite.encoder import Encoder, bands_of
 from keenkite.errors import SceneError
 from keenkite.files import require_room
@@ -87,6 +88,7 @@ def build_scene(work: Work, building: Building) -> dict[int, Fate]:
         dropped = {why: len(getattr(cut, why)) for why in ("nodata", "cloud")}
         report.dropped.update({why: number for why, number in dropped.items() if number})
         report.kept += len(cut.kept)
+        report.edges += at_edges(unit, cut.kept)
         fates[part.number] = cut | part.fate
         done = Done(
             scenes=unit.scene_ids,

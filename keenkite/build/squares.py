@@ -125,6 +125,16 @@ def is_too_small(unit: Scene, span: float) -> bool:
     return bool(shown < (1 - MAX_NODATA) * span**2)
 
 
+def at_edges(unit: Scene, cells: Cells) -> int:
+    """How many tiles lie beside the lattice, flush with an edge; none of a chip, which is narrower
+    than two tiles and has hardly any others."""
+    west, south, east, north = unit.footprint.bounds
+    narrow = min(east - west, north - south)
+    return sum(
+        1 for span, x, y in cells if narrow >= 2 * span and (x % (span / 2) or y % (span / 2))
+    )
+
+
 def size_of(unit: Scene) -> str:
     """How wide and high it is, for messages."""
     west, south, east, north = unit.footprint.bounds

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from datetime import date
 from pathlib import Path
 
 from keenkite import __version__
-from keenkite.settings import Settings
+from keenkite.cli import flags
+from keenkite.settings import DEFAULT_MODEL, Settings
+
+OWN = "the collection's own"
 
 
 def parser(settings: Settings) -> argparse.ArgumentParser:
@@ -17,47 +19,62 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"keenkite {__version__}")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
-    _add_build(verbs.add_parser("build", help="index an area's Sentinel-2 scenes"), settings)
-    _add_search(verbs.add_parser("search", help="find tiles by words or examples"), settings)
-    _add_heatmap(verbs.add_parser("heatmap", help="show where in a tile a thing is"), settings)
-    _add_info(verbs.add_parser("info", help="say what an index holds"), settings)
-    _add_eval(verbs.add_parser("eval", help="measure a model on labelled images"), settings)
-    _add_demo(verbs.add_parser("demo", help="draw a world and search it, without a network"))
+
+    def verb(name: str, summary: str, *, module: str | None = None) -> argparse.ArgumentParser:
+        command = verbs.add_parser(name, help=summary, description=f"{summary}.")
+        command.set_defaults(module=module or name)
+        return command
+
+    _build(verb("build", "index an area's scenes"), settings)
+    _search(verb("search", "find tiles by words or examples"), settings)
+    _heatmap(verb("heatmap", "show where in a tile a thing is"), settings)
+    _info(verb("info", "say what a data folder holds"), settings)
+    _remove(verb("remove", "take a region, old tiles or a collection away"), settings)
+    _eval(verb("eval", "measure a model on labelled images", module="evaluate"), settings)
+    _demo(verb("demo", "draw a world and search it, without a network"))
     return top
 
 
-def _add_build(build: argparse.ArgumentParser, settings: Settings) -> None:
-    _add_area(build, required=True)
-    build.add_argument("--start", type=_day, required=True, metavar="DATE", help="2024-04-01")
-    build.add_argument("--end", type=_day, required=True, metavar="DATE", help="included")
+def _build(build: argparse.ArgumentParser, settings: Settings) -> None:
+    flags.add_area(build, required=True)
+    flags.add_days(build, required=True)
     build.add_argument("--region", default="default", help="a name to find these tiles by later")
-    build.add_argument(
-        "--max-cloud",
-        type=float,
-        default=20.0,
-        metavar="PERCENT",
-        help="leave out scenes with this much cloud or more (default 20)",
-    )
+    flags.add_cloud(build, "leave out scenes with more cloud (default 20)")
     build.add_argument(
         "--choose",
         choices=("every-date", "least-cloudy"),
         default="every-date",
         help="every scene, or the fewest and clearest that cover the area",
     )
-    build.add_argument("--catalog", default=settings.catalog, help="STAC API or folder of items")
-    build.add_argument(
-        "--stride",
-        type=int,
-        metavar="PIXELS",
-        help="from one tile to the next, for a new index (default 112, half a tile)",
-    )
+    flags.add_spans(build, "width of the tiles (default: those that the collection has, or 2240)")
+    flags.add_catalog(build, settings, "where scenes are looked up")
     build.add_argument("--dry-run", action="store_true", help="only say what would be done")
-    _add_index(build, settings)
-    _add_model(build, settings, default=settings.model)
+    flags.add_data(build, settings)
+    flags.add_model(build, settings, default=f"{OWN}, {DEFAULT_MODEL} for a new one", many=True)
 
 
-def _add_search(search: argparse.ArgumentParser, settings: Settings) -> None:
+def _search(search: argparse.ArgumentParser, settings: Settings) -> None:
     search.add_argument("text", nargs="?", help='one concept, such as "airport"')
+    _add_relations(search)
+    for name, what in (("like", "tiles that show what is meant"), ("unlike", "tiles that do not")):
+        search.add_argument(
+            f"--{name}", action="append", default=[], metavar="TILE", help=f"{what}: id or LON,LAT"
+        )
+    _add_filters(search)
+    search.add_argument("--limit", type=int, default=10, help="hits wanted (default 10)")
+    search.add_argument(
+        "--overlap", action="store_true", help="keep hits that show the same ground"
+    )
+    search.add_argument("--explain", action="store_true", help="show what each score is made of")
+    search.add_argument(
+        "--sheet", type=Path, metavar="FILE.png", help="write a contact sheet with heatmaps"
+    )
+    search.add_argument("--geojson", type=Path, metavar="FILE", help="write the hits' outlines")
+    flags.add_data(search, settings)
+    flags.add_model(search, settings, default=OWN)
+
+
+def _add_relations(search: argparse.ArgumentParser) -> None:
     search.add_argument(
         "--near",
         nargs=2,
@@ -78,19 +95,15 @@ def _add_search(search: argparse.ArgumentParser, settings: Settings) -> None:
         action="store_true",
         help="leave out tiles without what must be near, or with what is excluded",
     )
-    for name, what in (("like", "tiles that show what is meant"), ("unlike", "tiles that do not")):
-        search.add_argument(
-            f"--{name}", action="append", default=[], metavar="TILE", help=f"{what}: id or LON,LAT"
-        )
-    _add_area(search, required=False)
-    search.add_argument("--start", type=_day, metavar="DATE")
-    search.add_argument("--end", type=_day, metavar="DATE", help="included")
-    search.add_argument(
-        "--max-cloud", type=float, metavar="PERCENT", help="cloud of the tile itself"
-    )
+
+
+def _add_filters(search: argparse.ArgumentParser) -> None:
+    flags.add_area(search, required=False)
+    flags.add_days(search, required=False)
+    flags.add_cloud(search, "leave out tiles with more cloud")
     search.add_argument(
         "--cover",
-        type=_cover,
+        type=flags.cover,
         action="append",
         default=[],
         metavar="NAME=LOW:HIGH",
@@ -98,39 +111,33 @@ def _add_search(search: argparse.ArgumentParser, settings: Settings) -> None:
     )
     search.add_argument("--region", action="append", default=[], help="may be repeated")
     search.add_argument("--scene", action="append", default=[], help="may be repeated")
-    search.add_argument("--limit", type=int, default=10)
-    search.add_argument(
-        "--overlap", action="store_true", help="keep hits that show the same ground"
-    )
-    search.add_argument("--explain", action="store_true", help="show what each score is made of")
-    search.add_argument(
-        "--sheet", type=Path, metavar="FILE.png", help="write a contact sheet with heatmaps"
-    )
-    search.add_argument("--geojson", type=Path, metavar="FILE", help="write the hits' outlines")
-    _add_index(search, settings)
-    _add_model(search, settings, default=None)
+    flags.add_spans(search, "width of the tiles to look at (default: all)")
 
 
-def _add_heatmap(heatmap: argparse.ArgumentParser, settings: Settings) -> None:
+def _heatmap(heatmap: argparse.ArgumentParser, settings: Settings) -> None:
     heatmap.add_argument("tile", metavar="TILE_ID", help="as search prints it")
     heatmap.add_argument("text", help='one concept, such as "airport"')
     heatmap.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help=".png, or .tif for a GIS"
     )
-    heatmap.add_argument(
-        "--catalog",
-        default=settings.catalog,
-        help="where the scene is looked up if the tile's pixels are gone",
-    )
-    _add_index(heatmap, settings)
-    _add_model(heatmap, settings, default=None)
+    flags.add_catalog(heatmap, settings, "where the scene is looked up if the pixels are gone")
+    flags.add_data(heatmap, settings)
+    flags.add_model(heatmap, settings, default=OWN)
 
 
-def _add_info(info: argparse.ArgumentParser, settings: Settings) -> None:
-    _add_index(info, settings)
+def _info(info: argparse.ArgumentParser, settings: Settings) -> None:
+    flags.add_data(info, settings)
 
 
-def _add_eval(evaluate: argparse.ArgumentParser, settings: Settings) -> None:
+def _remove(remove: argparse.ArgumentParser, settings: Settings) -> None:
+    what = remove.add_mutually_exclusive_group(required=True)
+    what.add_argument("--region", metavar="NAME", help="a region: tiles that have others stay")
+    what.add_argument("--before", type=flags.day, metavar="DATE", help="tiles seen before this day")
+    what.add_argument("--all", action="store_true", help="the whole collection")
+    flags.add_data(remove, settings)
+
+
+def _eval(evaluate: argparse.ArgumentParser, settings: Settings) -> None:
     evaluate.add_argument(
         "source", type=Path, help="folder with a subfolder of images per class, or .npz of vectors"
     )
@@ -143,68 +150,10 @@ def _add_eval(evaluate: argparse.ArgumentParser, settings: Settings) -> None:
     evaluate.add_argument(
         "--cache", type=Path, metavar="FOLDER", help="keep vectors here, to go on after a stop"
     )
-    evaluate.add_argument("--json", action="store_true", help="machine-readable answer on stdout")
-    _add_model(evaluate, settings, default=settings.model)
+    flags.add_json(evaluate)
+    flags.add_model(evaluate, settings, default=DEFAULT_MODEL)
 
 
-def _add_demo(demo: argparse.ArgumentParser) -> None:
-    demo.add_argument("--folder", type=Path, default=Path("demo"))
-    demo.add_argument("--seed", type=int, default=2024, help="another world")
-
-
-def _add_area(command: argparse.ArgumentParser, *, required: bool) -> None:
-    area = command.add_mutually_exclusive_group(required=required)
-    area.add_argument(
-        "--bbox",
-        type=float,
-        nargs=4,
-        metavar=("WEST", "SOUTH", "EAST", "NORTH"),
-        help="degrees; longitude comes first",
-    )
-    area.add_argument(
-        "--around", type=float, nargs=3, metavar=("LON", "LAT", "KM"), help="a circle"
-    )
-    area.add_argument("--area", type=Path, metavar="FILE", help="GeoJSON polygon")
-
-
-def _add_index(command: argparse.ArgumentParser, settings: Settings) -> None:
-    command.add_argument("--index", default=settings.index, help="folder or Qdrant URL")
-    command.add_argument("--json", action="store_true", help="machine-readable answer on stdout")
-    command.set_defaults(api_key=settings.qdrant_api_key)
-
-
-def _add_model(
-    command: argparse.ArgumentParser, settings: Settings, *, default: str | None
-) -> None:
-    which = f"default {default}" if default else "default: the one the index was built with"
-    command.add_argument(
-        "--model", default=default, help=f"name, open_clip tag or checkpoint ({which})"
-    )
-    command.add_argument(
-        "--weights",
-        type=Path,
-        default=settings.weights,
-        metavar="FILE",
-        help="a checkpoint to use in place of the download",
-    )
-    command.add_argument("--device", default=settings.device, help="auto, cpu, cuda or mps")
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a day; write year-month-day, such as 2024-04-01"
-        ) from None
-
-
-def _cover(text: str) -> tuple[str, tuple[float, float]]:
-    name, _, span = text.partition("=")
-    low, _, high = span.partition(":")
-    try:
-        return name, (float(low), float(high or "1"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a cover; write name=low:high, such as water=0.1:1"
-        ) from None
+def _demo(demo: argparse.ArgumentParser) -> None:
+    demo.add_argument("--folder", type=Path, default=Path("demo"), help="default: demo")
+    demo.add_argument("--seed", type=int, default=2024, help="another world (default 2024)")

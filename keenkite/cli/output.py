@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from keenkite.cloud import percent
 
 if TYPE_CHECKING:
-    from keenkite.build import Plan
-    from keenkite.build.progress import Progress, Report
-    from keenkite.retrieval.search import Result
+    from keenkite.build import Plan, Progress, Report
+    from keenkite.retrieval.result import Result
 
 
 class ProgressLine:
@@ -50,45 +53,70 @@ class ProgressLine:
 def plan_text(plan: Plan) -> str:
     """What a build would do."""
     todo = plan.todo
+    spans = ", ".join(f"{span:g}" for span in plan.spans)
     lines = [
-        f"{len(todo)} scenes to do, {plan.tiles:,} tiles; {len(plan.works) - len(todo)} scenes done"
+        f"{sum(len(work.scene.scene_ids) for work in todo)} scenes to do, {plan.tiles:,} tiles; "
+        f"{len(plan.scenes_done)} scenes done",
+        f"tiles of {spans} m, for {len(plan.dims)} model{'' if len(plan.dims) == 1 else 's'}; "
+        f"about {size_text(plan.disk_bytes)} of disk",
     ]
-    lines += [f"  {work.scene.id}  {work.scene.cloud:.0f} % cloud" for work in todo]
+    for work in todo:
+        cloud = work.scene.cloud
+        shown = "cloud not known" if cloud is None else f"{percent(round(cloud, 3))} cloud"
+        lines += [f"  {scene}  {shown}" for scene in work.scene.scene_ids]
     return "\n".join(lines)
 
 
 def report_text(report: Report) -> str:
-    """What a build did."""
+    """What a build did. Scripts go by its words: scenes done, tiles kept, failed."""
     dropped = ", ".join(f"{count:,} for {why}" for why, count in report.dropped.items() if count)
+    edges = f", and {report.edges:,} flush with the edges of crops" if report.edges else ""
     lines = [
         f"{len(report.scenes)} scenes done, {len(report.skipped)} were done before, "
         f"{len(report.failed)} failed",
-        f"{report.kept:,} tiles kept; dropped: {dropped or 'none'}",
+        f"{report.kept - report.edges:,} tiles kept{edges}; dropped: {dropped or 'none'}",
         "seconds: " + ", ".join(f"{stage} {took:.1f}" for stage, took in report.seconds.items()),
-        f"pixels kept: {report.bytes_kept / 1e6:.1f} MB",
+        f"pixels kept: {size_text(report.bytes_kept)}",
     ]
+    if report.uncovered is not None:
+        lines.insert(2, str(report.uncovered))
+    if report.labelled:
+        lines.insert(2, f"{report.labelled:,} tiles of earlier builds got the region's name too")
     lines += [f"failed: {reason}" for reason in report.failed.values()]
     return "\n".join(lines)
 
 
-def hits_table(result: Result) -> str:
-    """An answer: its verdict, then a line for each hit."""
+def hits_table(result: Result, marks: Sequence[str] = ()) -> str:
+    """An answer: its verdict, then a line for each hit, with its mark where there are some."""
     if not result.hits:
         return f"nothing found: {result.reason}"
     lines = [
         f"verdict: {result.verdict}",
         f"{'':>2}  {'conf':>5}  {'score':>6}  {'lon':>9}  {'lat':>8}  {'date':<10}  tile",
     ]
-    for hit in result.hits:
-        tile = hit.tile
+    for number, hit in enumerate(result.hits):
+        tile, facts = hit.tile, hit.to_json()
         near = "".join(
-            f"  {neighbour.text} {neighbour.distance_km:.1f} km" for neighbour in hit.neighbours
+            f"  {each['text']} {each['km']:.1f} km"
+            for each in facts["near"]
+            if each["km"] is not None
         )
+        mark = f"  {marks[number]}" if marks else ""
         lines.append(
             f"{hit.rank:>2}  {hit.confidence:5.2f}  {hit.score:6.2f}  {tile.lon:9.4f}  "
-            f"{tile.lat:8.4f}  {tile.datetime:%Y-%m-%d}  {tile.id}{near}"
+            f"{tile.lat:8.4f}  {tile.datetime:%Y-%m-%d}  {tile.id}{near}{mark}"
         )
         if hit.parts:
             parts = ", ".join(f"{name} {value:.2f}" for name, value in hit.parts.items())
             lines.append(f"    {parts}")
     return "\n".join(lines)
+
+
+def size_text(count: int) -> str:
+    """Bytes, for people."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+def print_answer(arguments: argparse.Namespace, answer: dict[str, Any], text: str) -> None:
+    """The answer on stdout: as JSON for programs, as text for people."""
+    print(json.dumps(answer) if arguments.json else text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -61,19 +62,44 @@ def item_of(
         classes: (rows / 2, cols / 2) its scene classification; 0 where there is no data.
         epsg: The UTM zone.
     """
-    seen = max(int(np.count_nonzero(classes)), 1)
-
-    def percent(*wanted: int) -> float:
-        return round(100 * float(np.isin(classes, wanted).sum()) / seen, 6)
-
     x0, y0 = transform.c, transform.f
     x1, y1 = x0 + 10 * grid.cols, y0 - 10 * grid.rows
     to_lonlat = Transformer.from_crs(epsg, 4326, always_xy=True)
     ring = [to_lonlat.transform(x, y) for x, y in ((x0, y0), (x0, y1), (x1, y1), (x1, y0))]
     lons, lats = zip(*ring, strict=True)
+    return {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "stac_extensions": [
+            f"https://stac-extensions.github.io/{part}/schema.json" for part in _EXTENSIONS
+        ],
+        "id": name,
+        "collection": COLLECTION,
+        "bbox": [min(lons), min(lats), max(lons), max(lats)],
+        "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]},
+        "properties": _properties(grid, overflight, classes, epsg=epsg, ring=ring),
+        "links": [],
+        "assets": _assets(transform, (grid.rows, grid.cols)),
+    }
+
+
+def _properties(
+    grid: Grid,
+    overflight: Pass,
+    classes: npt.NDArray[np.uint8],
+    *,
+    epsg: int,
+    ring: Sequence[tuple[float, float]],
+) -> dict[str, Any]:
+    seen = max(int(np.count_nonzero(classes)), 1)
+
+    def percent(*wanted: int) -> float:
+        return round(100 * float(np.isin(classes, wanted).sum()) / seen, 6)
+
+    lons, lats = zip(*ring, strict=True)
     stamp = "%Y-%m-%dT%H:%M:%S.%fZ"
     made = overflight.time + timedelta(hours=3)
-    properties = {
+    return {
         "created": made.strftime(stamp),
         "updated": made.strftime(stamp),
         "platform": f"sentinel-{overflight.platform[1:].lower()}",
@@ -101,20 +127,6 @@ def item_of(
         "s2:processing_baseline": "05.10",
         "s2:generation_time": made.strftime(stamp),
         "datetime": overflight.time.strftime(stamp),
-    }
-    return {
-        "type": "Feature",
-        "stac_version": "1.1.0",
-        "stac_extensions": [
-            f"https://stac-extensions.github.io/{part}/schema.json" for part in _EXTENSIONS
-        ],
-        "id": name,
-        "collection": COLLECTION,
-        "bbox": [min(lons), min(lats), max(lons), max(lats)],
-        "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]},
-        "properties": properties,
-        "links": [],
-        "assets": _assets(transform, (grid.rows, grid.cols)),
     }
 
 

@@ -24,8 +24,8 @@ def trunk_and_patches(visual: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         visual: The vision tower of an open_clip model, a `VisionTransformer`.
-        x: (n, 3, height, width) normalised images, in the tower's dtype; height and width are
-            multiples of its patch size.
+        x: (n, channels, height, width) normalised images, in the tower's dtype; height and width
+            are multiples of its patch size.
 
     Returns:
         vectors (n, dim), equal to `visual(x)` at the tower's own image size, and patches
@@ -82,7 +82,7 @@ def _attend(q: Tensor, v: Tensor) -> Tensor:
 
 
 def _tokens_before_last_block(tower: Any, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
-    """(n, 3, height, width) -> (n, 1 + rows·cols, width), and (rows, cols).
+    """(n, channels, height, width) -> (n, 1 + rows·cols, width), and (rows, cols).
 
     The class token comes first.
     """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keenkite.encoder.devices import Precision, choose_device
-from keenkite.encoder.protocol import Encoder, Rgb, Vectors
+from keenkite.encoder.protocol import Encoder, Pixels, Vectors
 from keenkite.encoder.tokens import encode_tokens
 from keenkite.errors import InputError, ModelError
 from keenkite.tiling import TILE
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from keenkite.encoder.models import ModelRecord
+    from keenkite.encoder.records import ModelRecord
 
 logger = logging.getLogger(__name__)
 
@@ -42,30 +42,27 @@ class ClipEncoder:
         dtype: "torch.dtype",
     ) -> None:
         """Use `ClipEncoder.load`."""
-        import torch
-        from open_clip import SimpleTokenizer
+        from keenkite.encoder.sight import Sight
+        from keenkite.encoder.words import words_of
 
         config = record.config()
         self.name = record.name
         """The record's name; for a checkpoint of one's own, architecture@hash of the file."""
         self.dim: int = config["embed_dim"]
         """The length of every vector."""
-        self._model: Any = model.to(device=device, dtype=dtype)
+        self.bands = record.bands
+        """The sensor's bands it wants to be shown, in their order; None: red, green, blue."""
+        tower: Any = model.to(device=device, dtype=dtype)
+        self._model = tower
         self._device = device
         self._dtype = dtype
         # Only the memory of texts is guarded: a forward pass changes nothing, and a query must
         # not wait for a batch of tiles.
         self._lock = threading.Lock()
-        text_config = config["text_cfg"]
-        self._context: int = text_config.get("context_length", 77)
-        self._tokenizer = SimpleTokenizer(
-            context_length=self._context, **text_config.get("tokenizer_kwargs", {})
-        )
+        self._words = words_of(record.name, config["text_cfg"], tower.context_length)
         self._texts: OrderedDict[str, Vectors] = OrderedDict()
-        # (pixel / 255 - mean) / std as one multiplication and one addition.
-        std = torch.tensor(record.std, device=device).view(3, 1, 1)
-        self._scale = 1 / (255 * std)
-        self._shift = -torch.tensor(record.mean, device=device).view(3, 1, 1) / std
+        size = tower.visual.image_size
+        self._sight = Sight(record, size if isinstance(size, int) else size[0], device)
 
     @classmethod
     def load(
@@ -80,9 +77,10 @@ class ClipEncoder:
         """Load a model, downloading its weights if they are not in Hugging Face's cache.
 
         Args:
-            name: A record ("remoteclip-vit-b-32", "remoteclip-vit-l-14", "georsclip-vit-b-32",
-                "georsclip-vit-l-14", "keenkite-tiny"), an open_clip tag ("ViT-B-16:openai"), an
-                architecture with a checkpoint ("ViT-B-32-quickgelu:/path/file.pt"), or a path.
+            name: A record ("remoteclip-vit-b-32", "llama3-ms-clip-base", "keenkite-tiny"; see
+                docs/models.md), an open_clip tag ("ViT-B-16:openai"), a repository with open_clip's
+                configuration ("hf-hub:owner/name"), an architecture with a checkpoint
+                ("ViT-B-32-quickgelu:/path/file.pt"), or a path.
             device: "auto" (CUDA, else Apple's MPS, else the CPU), "cpu", "cuda", "cuda:1", "mps".
             weights: A file to read the weights from, instead of downloading them.
             precision: "auto" is fp16 on CUDA and MPS; on the CPU bf16 where it has instructions
@@ -92,33 +90,32 @@ class ClipEncoder:
 
         Raises:
             InputError: There is no such model, device or precision.
-            ModelError: The weights cannot be had, or are not this model's.
+            ModelError: The weights cannot be had, or are not this model's; or its texts need the
+                transformers package, which is not installed.
         """
-        from keenkite.encoder import models
-        from keenkite.encoder import weights as files
+        from keenkite.encoder import checkpoint, models
+        from keenkite.encoder.records import ModelRecord
+        from keenkite.encoder.weights import build_model
 
         place, dtype = choose_device(device, precision)
         found = models.find_record(str(name))
-        if isinstance(found, models.ModelRecord):
-            if weights is not None:
-                path = Path(weights).expanduser()
-            elif isinstance(found.source, Path):
-                path = found.source
-            else:
-                path = files.fetch(found.source, progress=progress)
-            state = files.read_checkpoint(path)
-            record = found
+        if isinstance(found, ModelRecord):
+            record, path = found, _file_of(found, weights, progress)
+            state = checkpoint.read_checkpoint(path)
         elif weights is not None:
             raise InputError(f"Two checkpoints are named: {found} and {weights}. Name one.")
         else:
-            path = found
-            state = files.read_checkpoint(path)
+            path, state = found, checkpoint.read_checkpoint(found)
             record = models.record_of_checkpoint(path, state)
-        model = files.build_model(record, state, path)
+        model = build_model(record, state, path)
         return cls(record, model, device=place, dtype=dtype)
 
-    def encode_images(self, rgb: Rgb) -> Vectors:
-        """uint8 (n, 224, 224, 3) -> float32 (n, dim), unit norm; n may be 0.
+    def encode_images(self, rgb: Pixels) -> Vectors:
+        """(n, 224, 224, channels) -> float32 (n, dim), unit norm; n may be 0.
+
+        Args:
+            rgb: uint8 red, green, blue; for a model with `bands` uint16 reflectance × 10,000 of
+                these.
 
         Raises:
             InputError: Another dtype or shape.
@@ -130,8 +127,8 @@ class ClipEncoder:
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """n strings -> float32 (n, dim), unit norm; n may be 0.
 
-        A text of more tokens than the model reads (77) is cut after a word, with a warning in
-        the log.
+        A text of more tokens than the model reads (77 for most) is cut after a word, with a
+        warning in the log.
 
         Raises:
             InputError: A text is empty or longer than 10,000 characters.
@@ -165,16 +162,17 @@ class ClipEncoder:
             return np.zeros((0, self.dim), np.float32)
         return np.stack([known[text] for text in texts])
 
-    def patch_features(self, rgb: Rgb, *, grid_scale: int = 1) -> Vectors:
-        """ClearCLIP features: uint8 (n, 224, 224, 3) -> float32 (n, rows, cols, dim), unit norm.
+    def patch_features(self, rgb: Pixels, *, grid_scale: int = 1) -> Vectors:
+        """ClearCLIP features: (n, 224, 224, channels) -> float32 (n, rows, cols, dim), unit norm.
 
-        Row 0 is the top of the tile. 7 × 7 patches for ViT-B/32, 16 × 16 for ViT-L/14.
+        Row 0 is the top of the tile. 7 × 7 patches for ViT-B/32, 16 × 16 for ViT-L/14, 24 × 24 for
+        ViT-L/14 at 336 px.
 
         Args:
-            rgb: Tiles.
+            rgb: Tiles as for `encode_images`.
             grid_scale: 2 gives twice as many rows and columns, for four times the work and more:
-                the tile is enlarged to 448 px and the model's position embeddings are
-                interpolated to fit, which it was not trained for.
+                the tile is enlarged to twice the model's own size and the model's position
+                embeddings are interpolated to fit, which it was not trained for.
 
         Raises:
             InputError: Another dtype or shape, or `grid_scale` is not 1, 2, 3 or 4.
@@ -187,11 +185,11 @@ class ClipEncoder:
         (patches,) = self._run(
             rgb,
             lambda x: (clearclip.patches(self._model.visual, x),),
-            enlarge=grid_scale,
+            finer=grid_scale,
         )
         return patches
 
-    def encode_with_patches(self, rgb: Rgb) -> tuple[Vectors, Vectors]:
+    def encode_with_patches(self, rgb: Pixels) -> tuple[Vectors, Vectors]:
         """`encode_images` and `patch_features` from one pass: about the time of either alone."""
         from keenkite.encoder import clearclip
 
@@ -202,41 +200,32 @@ class ClipEncoder:
 
     def _run(
         self,
-        rgb: Rgb,
+        pixels: Pixels,
         forward: "Callable[[Tensor], tuple[Tensor, ...]]",
         *,
-        enlarge: int = 1,
+        finer: int = 1,
     ) -> list[Vectors]:
         """Normalised batches through `forward`; its outputs as unit vectors, batches joined."""
         import torch
-        import torch.nn.functional as F
 
-        if rgb.dtype != np.uint8 or rgb.ndim != 4 or rgb.shape[1:] != (TILE, TILE, 3):
-            raise InputError(
-                f"Images are uint8 of shape (n, {TILE}, {TILE}, 3); these are {rgb.dtype} of "
-                f"shape {rgb.shape}. Cut and scale them first."
-            )
-        if len(rgb) == 0:  # open_clip cannot; the shapes are those of one image's answer
-            one = np.zeros((1, TILE, TILE, 3), np.uint8)
-            return [out[:0] for out in self._run(one, forward, enlarge=enlarge)]
-        size = max(1, _BATCH[self._device.type] // enlarge**2)
+        self._sight.check(pixels)
+        if len(pixels) == 0:  # open_clip cannot; the shapes are those of one image's answer
+            one = np.zeros((1, *self._sight.shape), self._sight.dtype)
+            return [out[:0] for out in self._run(one, forward, finer=finer)]
+        # As many as cost what a full batch at 224 px does.
+        share = (TILE / (self._sight.side * finer)) ** 2
+        size = max(1, int(_BATCH[self._device.type] * min(1.0, share)))
         batches: list[list[Vectors]] = []
         with torch.inference_mode():
-            for start in range(0, len(rgb), size):
-                # A copy: torch warns of arrays it may not write to.
-                pixels = torch.from_numpy(rgb[start : start + size].copy()).permute(0, 3, 1, 2)
-                if enlarge > 1:  # on the CPU, where bytes are rounded and clipped as in pillow
-                    pixels = F.interpolate(
-                        pixels, scale_factor=enlarge, mode="bicubic", antialias=True
-                    )
-                x = pixels.to(self._device).to(torch.float32) * self._scale + self._shift
+            for start in range(0, len(pixels), size):
+                x = self._sight(pixels[start : start + size], finer=finer)
                 batches.append([self._to_unit(out) for out in forward(x.to(self._dtype))])
         return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
     def _encode_new_texts(self, texts: list[str]) -> Vectors:
         import torch
 
-        tokens = self._tokenizer([self._cut(text) for text in texts]).to(self._device)
+        tokens = self._words([self._cut(text) for text in texts]).to(self._device)
         with torch.inference_mode():
             return self._to_unit(encode_tokens(self._model, tokens))
 
@@ -244,9 +233,9 @@ class ClipEncoder:
         """The text's first words that fit the model; the text itself where it fits."""
 
         def count(words: list[str]) -> int:
-            return len(self._tokenizer.encode(" ".join(words)))
+            return self._words.count(" ".join(words))
 
-        room = self._context - 2  # a start and an end token
+        room = self._words.length - self._words.marks
         words = text.split()
         total = count(words)
         if total == 0:
@@ -257,7 +246,7 @@ class ClipEncoder:
         kept = bisect_right(range(2, len(words)), room, key=lambda n: count(words[:n])) + 1
         logger.warning(
             "The model reads %d tokens: of this text only the first %d of %d words count: %.60s…",
-            self._context,
+            self._words.length,
             kept,
             len(words),
             text,
@@ -274,6 +263,24 @@ class ClipEncoder:
                 f"or {self._dtype} is too narrow for it: load it with precision='fp32'."
             )
         return vectors
+
+
+def _file_of(
+    record: "ModelRecord",
+    weights: str | Path | None,
+    progress: Callable[[int, int], None] | None,
+) -> Path:
+    """The weights of a record: the file that was named, the record's own, or the hub's."""
+    from keenkite.encoder.hub import fetch
+    from keenkite.encoder.words import require_transformers
+
+    # Before anything is fetched, which takes minutes.
+    require_transformers(record.name, record.config()["text_cfg"])
+    if weights is not None:
+        return Path(weights).expanduser()
+    if isinstance(record.source, Path):
+        return record.source
+    return fetch(record.source, progress=progress)
 
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
-from keenkite.encoder import models
+from keenkite.encoder import hub, models
+from keenkite.encoder.records import REPOSITORIES, ModelRecord
 from keenkite.errors import InputError
 
 _TAG = re.compile(r"\w+")
@@ -17,23 +18,26 @@ def name_of(model: str | Path, weights: str | Path | None = None) -> str:
     """The name that `ClipEncoder.load(model, weights=weights)` would have.
 
     Nothing is fetched, and torch is loaded only for a checkpoint that is named alone, whose
-    architecture is in the shapes it holds. That an open_clip tag exists is seen when it is loaded.
+    architecture is in the shapes it holds. That an open_clip tag or a repository exists is seen
+    when it is loaded.
 
     Raises:
         InputError: There is no such model, or two checkpoints are named.
         ModelError: The named file does not exist, or its model cannot be used.
     """
     model = str(model)
+    if repo := hub.repository_in(model):
+        return REPOSITORIES.get(repo, model)
     if quick := _tag(model) or _checkpoint_of(model):
         return quick
     found = models.find_record(model)
-    if isinstance(found, models.ModelRecord):
+    if isinstance(found, ModelRecord):
         return found.name
     if weights is not None:
         raise InputError(f"Two checkpoints are named: {found} and {weights}. Name one.")
-    from keenkite.encoder import weights as files
+    from keenkite.encoder.checkpoint import read_checkpoint
 
-    return models.record_of_checkpoint(found, files.read_checkpoint(found)).name
+    return models.record_of_checkpoint(found, read_checkpoint(found)).name
 
 
 def _tag(model: str) -> str | None:
@@ -41,7 +45,7 @@ def _tag(model: str) -> str | None:
     architecture, tag = _parts(model)
     if not _TAG.fullmatch(tag) or Path(tag).is_file() or not _in_open_clip(architecture):
         return None
-    return f"{architecture}:{tag}"
+    return models.name_of_tag(architecture, tag)
 
 
 def _checkpoint_of(model: str) -> str | None:

@@ -1,131 +1,17 @@
-"""Getting a model's weights: from the hub, from a file, and into the model, strictly.
+"""Weights into a model of open_clip, strictly: all keys and shapes fit, or it is said which not."""
 
-A checkpoint is data from elsewhere: it is read as tensors only (`weights_only=True`), so that a
-pickle with code in it is refused and not run, and it must fit its architecture key by key.
-"""
+from __future__ import annotations
 
-import errno
-import logging
-import pickle
-import zipfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from keenkite.encoder.models import HubFile, ModelRecord, architecture_in
-from keenkite.errors import ModelError, StorageError
-
-logger = logging.getLogger(__name__)
-
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
-"""What the system says when a disk is full, a quota is used up, or a folder is not ours."""
-
-OnBytes = Callable[[int, int], None]
-"""Called with (bytes so far, bytes in all) while weights download; in all is 0 if unknown."""
-
-
-def fetch(
-    source: HubFile,
-    *,
-    progress: OnBytes | None = None,
-    endpoint: str | None = None,
-    cache_dir: Path | None = None,
-) -> Path:
-    """The file in Hugging Face's cache, downloaded if it is not there yet.
-
-    What is in the cache is used without asking the hub: its vectors are those of the index.
-
-    Args:
-        source: Repository and files; the first that exists there is taken.
-        progress: Replaces the bar on stderr.
-        endpoint: The hub's address; None is huggingface_hub's own choice.
-        cache_dir: None is huggingface_hub's own choice.
-
-    Raises:
-        ModelError: It cannot be had: no network, no such file, not allowed.
-        StorageError: The cache cannot be written: the disk is full, or it is somebody else's.
-    """
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-
-    # HTTPError is the root of what its HTTP library raises; which library that is has changed
-    # between versions of huggingface_hub, and this name has not.
-    from huggingface_hub.errors import (  # type: ignore[attr-defined]
-        EntryNotFoundError,
-        HTTPError,
-        LocalEntryNotFoundError,
-    )
-
-    for file in source.files:
-        with suppress(LocalEntryNotFoundError):
-            return Path(
-                hf_hub_download(source.repo, file, cache_dir=cache_dir, local_files_only=True)
-            )
-    missing: ModelError | None = None
-    for file in source.files:
-        try:
-            # Without a network this says so at once; hf_hub_download tries for half a minute.
-            get_hf_file_metadata(hf_hub_url(source.repo, file, endpoint=endpoint))
-            return Path(
-                hf_hub_download(
-                    source.repo,
-                    file,
-                    endpoint=endpoint,
-                    cache_dir=cache_dir,
-                    tqdm_class=None if progress is None else _meter(progress),
-                )
-            )
-        except EntryNotFoundError as error:
-            missing = missing or _unavailable(source, file, error)
-        except (HTTPError, OSError, ValueError, RuntimeError) as error:
-            if isinstance(error, OSError) and error.errno in _NO_ROOM:
-                raise StorageError(
-                    f"{file} of {source.repo} cannot be written into the Hugging Face cache: "
-                    f"{error.strerror}. Free some space, or move the cache with HF_HOME."
-                ) from error
-            raise _unavailable(source, file, error) from error
-    assert missing is not None, "a HubFile names at least one file"
-    raise missing
-
-
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file or of a PyTorch checkpoint, in memory.
-
-    Training checkpoints are unpacked: {"state_dict": …}, and keys that start with "module.".
-
-    Raises:
-        ModelError: No such file, not a checkpoint, cut short, or a pickle that holds more than
-            tensors. Nothing in the file is executed.
-    """
-    try:
-        with path.open("rb") as file:
-            start = file.read(512)
-    except OSError as error:
-        raise ModelError(
-            f"{path} cannot be read: {error.strerror or error}. Check the path."
-        ) from error
-    if what := _not_a_checkpoint(start):
-        raise ModelError(f"{path} {what}. Fetch the file itself, not its page.")
-    if start.startswith(b"PK") and not zipfile.is_zipfile(path):
-        raise ModelError(f"{path} is cut short: its end is missing. {_FETCH_AGAIN}")
-    loaded = _read_safetensors(path) if _is_safetensors(start) else _read_torch(path)
-    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
-        loaded = loaded["state_dict"]
-    if not isinstance(loaded, Mapping) or not loaded:
-        raise ModelError(f"{path} holds no state dictionary. {_FETCH_AGAIN}")
-    state = {}
-    for key, value in loaded.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise ModelError(
-                f"{path} is not a model's state dictionary: its entry {key!r} is a "
-                f"{type(value).__name__}. Save model.state_dict() and name that file."
-            )
-        state[key.removeprefix("module.")] = value
-    return state
+from keenkite.encoder.records import ModelRecord
+from keenkite.encoder.shapes import looks_like, reach_in, reaching
+from keenkite.errors import ModelError
 
 
 def build_model(record: ModelRecord, state: dict[str, Tensor], path: Path) -> nn.Module:
@@ -137,32 +23,30 @@ def build_model(record: ModelRecord, state: dict[str, Tensor], path: Path) -> nn
         path: Named in messages.
 
     Raises:
-        ModelError: The weights do not fit the architecture.
+        ModelError: The weights do not fit the architecture, or it cannot be built.
     """
     from open_clip.convert import convert_state_dict
-    from open_clip.model import CLIP, CustomTextCLIP, convert_to_custom_text_state_dict
+    from open_clip.model import CustomTextCLIP, convert_to_custom_text_state_dict
 
     config = record.config()
-    kind = CustomTextCLIP if config.pop("custom_text", False) else CLIP
+    if record.file_says:
+        config = reaching(config, reach_in(state))
     if "timm_model_name" in config["vision_cfg"]:
-        model: Any = kind(**config)  # timm's towers compute some of their tensors here
+        model: Any = bare_model(record, config)  # timm's towers compute some of their tensors here
     else:
         # Random initial weights would take longer than reading the real ones.
         with torch.device("meta"):
-            model = kind(**config)
+            model = bare_model(record, config)
 
     state = dict(convert_state_dict(model, dict(state)))
-    if kind is CustomTextCLIP and "positional_embedding" in state:
+    custom = isinstance(model, CustomTextCLIP)
+    if custom and "positional_embedding" in state:
         state = convert_to_custom_text_state_dict(state)
-    for scalar in ("logit_scale", "logit_bias"):  # stored as () or (1,)
-        if scalar in state and getattr(model, scalar) is not None:
-            state[scalar] = state[scalar].reshape(getattr(model, scalar).shape)
-    if model.logit_bias is None:  # of training with a sigmoid loss; no vector depends on it
-        state.pop("logit_bias", None)
+    _scalars(model, state)
     _check_fit(record, model.state_dict(), state, path)
     model.load_state_dict(state, strict=True, assign=True)
 
-    text = model.text if kind is CustomTextCLIP else model
+    text = model.text if custom else model
     if text.attn_mask is not None:  # computed, not stored in checkpoints
         n = text.attn_mask.shape[0]
         text.attn_mask = torch.full((n, n), float("-inf")).triu(1)
@@ -171,62 +55,49 @@ def build_model(record: ModelRecord, state: dict[str, Tensor], path: Path) -> nn
     return built
 
 
-_FETCH_AGAIN = "Fetch it again and compare its size with the published one."
+def bare_model(record: ModelRecord, config: dict[str, Any] | None = None) -> nn.Module:
+    """An open_clip model of a record with random weights; under `torch.device("meta")` with none.
 
+    Args:
+        record: Says what to build.
+        config: Its configuration, where that has been changed.
 
-def _unavailable(source: HubFile, file: str, error: Exception) -> ModelError:
-    reason = str(error.__cause__ or error).strip().split("\n")[0]
-    return ModelError(
-        f"The weights {file} of {source.repo} on the Hugging Face hub cannot be had: {reason}. "
-        f"Either connect this machine to the network, or fetch the file elsewhere and name it "
-        f"with --weights PATH."
-    )
+    Raises:
+        ModelError: open_clip cannot make it.
+    """
+    from open_clip.model import CLIP, CustomTextCLIP
 
-
-def _not_a_checkpoint(start: bytes) -> str | None:
-    """Two things that browsers and git leave under a checkpoint's name."""
-    if start.lstrip()[:1] == b"<":
-        return "is a web page (HTML), not a checkpoint"
-    if start.startswith(b"version https://git-lfs"):
-        return "is a Git LFS pointer, not the checkpoint it points to"
-    return None
-
-
-def _is_safetensors(start: bytes) -> bool:
-    """The format: the header's length in 8 bytes, then the header, a JSON object."""
-    return start[8:9] == b"{"
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
+    config = record.config() if config is None else config
+    if "timm_model_name" in config["vision_cfg"]:
+        config["vision_cfg"]["timm_model_pretrained"] = False  # nothing but the file is fetched
+    kind = CustomTextCLIP if config.pop("custom_text", False) else CLIP
     try:
-        # Copied: these tensors are the mapped file, which somebody may overwrite.
-        return {key: tensor.clone() for key, tensor in load_file(path).items()}
-    except (SafetensorError, OSError) as error:
+        model: Any = kind(**config)
+    except (TypeError, ValueError, KeyError, AttributeError, AssertionError, RuntimeError) as error:
         raise ModelError(
-            f"{path} is damaged or cut short: safetensors says {error}. {_FETCH_AGAIN}"
+            f"open_clip cannot make {record.name} of its configuration: {type(error).__name__}: "
+            f"{error}. Install a newer open_clip_torch, or choose another model."
         ) from error
+    if record.bands is not None:
+        narrow = model.visual.conv1
+        model.visual.conv1 = nn.Conv2d(
+            record.channels,
+            narrow.out_channels,
+            kernel_size=narrow.kernel_size,
+            stride=narrow.stride,
+            bias=False,
+        )
+    built: nn.Module = model
+    return built
 
 
-def _read_torch(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        logger.debug("%s: %s", path, error)
-        raise ModelError(
-            f"{path} is not a plain checkpoint: it holds Python objects besides tensors, or is "
-            f"no checkpoint at all. keenkite does not run code from files. Save its state "
-            f"dictionary as .safetensors where you trust it, and name that file."
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
-        if "TorchScript" in str(error):
-            reason = "it is a TorchScript archive, which is a program"
-        raise ModelError(
-            f"{path} cannot be read as a checkpoint: {reason}. {_FETCH_AGAIN}"
-        ) from error
+def _scalars(model: Any, state: dict[str, Tensor]) -> None:
+    """Scale and bias of the loss, on which no vector depends, as the model stores them."""
+    for scalar in ("logit_scale", "logit_bias"):  # stored as () or (1,)
+        if scalar in state and getattr(model, scalar) is not None:
+            state[scalar] = state[scalar].reshape(getattr(model, scalar).shape)
+    if model.logit_bias is None:  # of training with a sigmoid loss
+        state.pop("logit_bias", None)
 
 
 def _check_fit(
@@ -248,43 +119,11 @@ def _check_fit(
         if keys
     ]
     if differences:
-        looks = architecture_in(state)
-        other = f" It looks like {looks}." if looks not in {None, record.architecture} else ""
+        looks = looks_like(state)
+        known = {None, record.architecture.removesuffix("-quickgelu")}
+        other = f" It looks like {looks}." if looks not in known else ""
         raise ModelError(
             f"{path} does not hold the weights of {record.name} ({record.architecture}): "
             f"{'; '.join(differences)}.{other} Name the file of this model, or "
             f"the model of this file."
         )
-
-
-def _meter(progress: OnBytes) -> type:
-    """A progress bar class for huggingface_hub that reports to `progress` instead of drawing."""
-
-    class Meter:
-        def __init__(self, *, total: float | None = None, initial: float = 0, **_: object) -> None:
-            self.total, self.n = total, initial
-
-        def __enter__(self) -> Self:
-            return self
-
-        def __exit__(
-            self,
-            kind: type[BaseException] | None,
-            error: BaseException | None,
-            trace: TracebackType | None,
-        ) -> None:
-            pass
-
-        def update(self, n: float = 1) -> None:
-            self.n += n
-            progress(int(self.n), int(self.total or 0))
-
-        def update_transfer(self, n: float) -> None:
-            """Xet's count of compressed bytes; having this method merges its two bars into one."""
-
-        def set_postfix_str(self, *_: object, **__: object) -> None:
-            pass
-
-        set_transfer_postfix_str = set_postfix_str
-
-    return Meter

@@ -78,7 +78,7 @@ class Backend(Protocol):
         """What the index says about itself now: another process may have added spans."""
 
     def describe(self, meta: Meta) -> None:
-        """Say something else about an index without a point, but for its vectors."""
+        """Say something else about an index that has no point; its vectors stay as they are."""
 
     def add_spans(self, spans: Sequence[float]) -> None:
         """Say that tiles of these widths are held too."""

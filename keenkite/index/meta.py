@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from keenkite.errors import IndexFormatError, InputError, TileIndexError
+from keenkite.errors import EncoderMismatchError, IndexFormatError, InputError, TileIndexError
 from keenkite.sensors import Sensor, find_sensor
 
 FORMAT = "keenkite-index"
@@ -54,6 +55,10 @@ class Meta:
     def with_spans(self, spans: Iterable[float]) -> Meta:
         """The same with these spans too."""
         return replace(self, spans=_sorted([*self.spans, *spans]))
+
+    def for_sensor(self, sensor: str, spans: Iterable[float]) -> Meta:
+        """The same for imagery of another kind, in tiles of these widths alone."""
+        return replace(self, sensor=sensor, spans=_sorted(spans))
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values, with the name and version of the format."""
@@ -106,6 +111,26 @@ class Meta:
         )
 
 
+def require(
+    meta: Meta, location: str, *, encoder: Named | None = None, sensor: Sensor | None = None
+) -> None:
+    """EncoderMismatchError where an index is of another encoder, or of another sensor."""
+    if encoder is not None:
+        has = (meta.encoder, meta.dim, meta.bands)
+        wants = (encoder.name, encoder.dim, bands_of(encoder))
+        if has != wants:
+            raise EncoderMismatchError(
+                f"The index {location} holds vectors of encoder {_said(*has)}, not of "
+                f"{_said(*wants)}. Search it with {meta.encoder!r}, or build another collection "
+                f"with {encoder.name!r}."
+            )
+    if sensor is not None and sensor.name != meta.sensor:
+        raise EncoderMismatchError(
+            f"The index {location} holds imagery of {meta.sensor!r}, not of {sensor.name!r}. "
+            "Build another collection for that."
+        )
+
+
 def sensor_of(meta: Meta, location: str) -> Sensor:
     """The record of its sensor; IndexFormatError where this keenkite has none."""
     try:
@@ -120,10 +145,23 @@ def bands_of(encoder: Named) -> tuple[str, ...] | None:
     return tuple(bands) if bands else None
 
 
+def to_millimetres(span: float) -> float:
+    """A span as ids of tiles say it."""
+    return round(float(span), 3)
+
+
 def _sorted(spans: Iterable[float]) -> tuple[float, ...]:
-    # Ids of tiles say their span to the millimetre.
-    return tuple(sorted({round(float(span), 3) for span in spans}))
+    spans = list(spans)
+    for span in spans:
+        if not 0 < span < math.inf:
+            raise InputError(f"A span is the width of tiles in metres, above 0, not {span!r}.")
+    return tuple(sorted({to_millimetres(span) for span in spans}))
 
 
 def _all(values: object, kind: Any) -> bool:
     return isinstance(values, list) and all(isinstance(value, kind) for value in values)
+
+
+def _said(name: str, dim: int, bands: tuple[str, ...] | None) -> str:
+    of = "" if bands is None else f" from bands {', '.join(bands)}"
+    return f"{name!r} ({dim} numbers{of})"

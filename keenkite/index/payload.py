@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from keenkite.index.meta import to_millimetres
 from keenkite.tiling import FRACTIONS, Place, Tile, parse_cell
 
 Payload: TypeAlias = dict[str, Any]
 """JSON values by field."""
+
+_NAMESPACE = uuid.NAMESPACE_URL.bytes + b"keenkite:"
 
 INDEXES = {
     "location": "geo",
@@ -25,8 +29,14 @@ INDEXES = {
 
 
 def point_id(tile_id: str) -> str:
-    """The id of the tile's point: UUIDv5, so that a second build overwrites and never doubles."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"keenkite:{tile_id}"))
+    """The id of the tile's point: UUIDv5, so that a second build overwrites and never doubles.
+
+    It is a hash: points in the order of their ids are in no order of any meaning.
+    """
+    digest = hashlib.sha1(_NAMESPACE + tile_id.encode(), usedforsecurity=False).hexdigest()
+    # As uuid.uuid5 does, in a fifth of the time.
+    variant = "89ab"[int(digest[16], 16) & 3]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 def payload_of(tile: Tile, place: Place) -> Payload:
@@ -44,7 +54,7 @@ def payload_of(tile: Tile, place: Place) -> Payload:
         "scene_ids": list(tile.scene_ids),
         "collection": tile.collection,
         "regions": sorted(set(tile.regions)),
-        "span": round(float(tile.span), 3),
+        "span": to_millimetres(tile.span),
         **{name: _rounded(getattr(tile, name)) for name in FRACTIONS},
         "valid": _rounded(tile.valid),
     }

@@ -1,4 +1,7 @@
-"""TileIndex: tiles and their vectors, to be searched; the same in a folder and by URL."""
+"""TileIndex: tiles and their vectors, to be searched; the same in a folder and by URL.
+
+Long: it is the one face of the index, and most of it says what its methods promise.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from keenkite.errors import EncoderMismatchError, InputError
+from keenkite.errors import InputError
 from keenkite.index.backend import BLOCK, Backend, Found, Tell, stacked
 from keenkite.index.collections import COLLECTIONS, WAIT, folder_of, is_url
 from keenkite.index.completion import Completion
 from keenkite.index.embedded.backend import EdgeBackend
 from keenkite.index.filters import Filters, OneOf
 from keenkite.index.kept import Kept
-from keenkite.index.meta import Meta, Named, bands_of, sensor_of
+from keenkite.index.meta import Meta, Named, require, sensor_of, to_millimetres
 from keenkite.index.payload import point_id, tile_of
 from keenkite.index.points import checked_points, checked_query, checked_region
 from keenkite.index.region import Region
@@ -58,10 +61,8 @@ class TileIndex:
     ) -> None:
         """For an engine of your own; `TileIndex.open` is the usual way."""
         self._backend = backend
-        self._sensor = sensor or sensor_of(backend.meta, location)
-        self._completion = Completion(backend, pass_minutes=self._sensor.pass_minutes)
         self._kept = Kept(backend)
-        self._removal = Removal(backend, self._kept, self._completion)
+        self._use(sensor or sensor_of(backend.meta, location))
         self.location = location
         """Where it is, for messages; an API key is never in it."""
         self.folder = folder
@@ -118,7 +119,7 @@ class TileIndex:
             backend = EdgeBackend.open(folder, new, wait=wait)
         try:
             where = str(folder or location)
-            _require(where, backend.meta, encoder=encoder, sensor=sensor)
+            require(backend.meta, where, encoder=encoder, sensor=sensor)
             index = cls(backend, location=where, folder=folder, sensor=sensor)
             if spans is not None:
                 index.add_spans(spans)
@@ -169,7 +170,7 @@ class TileIndex:
         Raises:
             EncoderMismatchError: the index was made with another one.
         """
-        _require(self.location, self._backend.meta, encoder=encoder)
+        require(self._backend.meta, self.location, encoder=encoder)
 
     def add_spans(self, spans: Sequence[float]) -> None:
         """Say that tiles of these widths, metres, are held too."""
@@ -192,7 +193,7 @@ class TileIndex:
         """
         if not len(tiles):
             return
-        if not {round(float(tile.span), 3) for tile in tiles} <= {*self.spans}:
+        if not {to_millimetres(tile.span) for tile in tiles} <= {*self.spans}:
             self._backend.read_meta()  # perhaps another process added one
         points = checked_points(tiles, vectors, self._backend.meta)
         self._kept.changed(len(points.ids), {name for tile in tiles for name in tile.regions})
@@ -346,16 +347,10 @@ class TileIndex:
         if sensor.name == self._sensor.name:
             self.add_spans(spans)
         elif self._backend.size():
-            _require(self.location, self._backend.meta, sensor=sensor)
+            require(self._backend.meta, self.location, sensor=sensor)
         else:
-            meta = self._backend.meta
-            self._backend.describe(
-                Meta(
-                    encoder=meta.encoder, dim=meta.dim, bands=meta.bands,
-                    sensor=sensor.name, spans=tuple(sorted(set(spans))),
-                )
-            )  # fmt: skip
-            self._sensor = sensor
+            self._backend.describe(self._backend.meta.for_sensor(sensor.name, spans))
+            self._use(sensor)
 
     def statistics(self) -> Statistics:
         """Mean and covariance of the vectors, of a sample where they are many.
@@ -423,6 +418,11 @@ class TileIndex:
     ) -> None:
         self.close()
 
+    def _use(self, sensor: Sensor) -> None:
+        self._sensor = sensor
+        self._completion = Completion(self._backend, pass_minutes=sensor.pass_minutes)
+        self._removal = Removal(self._backend, self._kept, self._completion)
+
     def _retrieve(self, tile_ids: Sequence[str], *, with_vectors: bool) -> dict[str, Found]:
         return {
             found.payload["tile_id"]: found
@@ -439,28 +439,3 @@ def _points(tiles: Sequence[Tile | str]) -> list[str]:
 
 def _pages(names: Sequence[str]) -> Iterator[Sequence[str]]:
     return (names[begin : begin + CELLS] for begin in range(0, len(names), CELLS))
-
-
-def _require(
-    location: str, meta: Meta, *, encoder: Named | None = None, sensor: Sensor | None = None
-) -> None:
-    """EncoderMismatchError where the index is of another encoder, or of another sensor."""
-    if encoder is not None:
-        wants = (encoder.name, encoder.dim, bands_of(encoder))
-        has = (meta.encoder, meta.dim, meta.bands)
-        if wants != has:
-            raise EncoderMismatchError(
-                f"The index {location} holds vectors of encoder {_said(*has)}, not of "
-                f"{_said(*wants)}. Search it with {meta.encoder!r}, or build another collection "
-                f"with {encoder.name!r}."
-            )
-    if sensor is not None and sensor.name != meta.sensor:
-        raise EncoderMismatchError(
-            f"The index {location} holds imagery of {meta.sensor!r}, not of {sensor.name!r}. "
-            "Build another collection for it."
-        )
-
-
-def _said(name: str, dim: int, bands: tuple[str, ...] | None) -> str:
-    of = "" if bands is None else f" from bands {', '.join(bands)}"
-    return f"{name!r} ({dim} numbers{of})"

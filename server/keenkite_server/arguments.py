@@ -101,6 +101,10 @@ CollectionName = Annotated[
     Annotated[str, Field(pattern=COLLECTION)] | None,
     Field(description="Needed only where list_indexes names several"),
 ]
+Spans = Annotated[
+    Annotated[list[Annotated[Number, Field(gt=0)]], Field(min_length=1, max_length=5)] | None,
+    Field(description="Widths of tiles to look at, metres: some of those in list_indexes"),
+]
 Limit = Annotated[Whole, Field(ge=1, le=50, description="Hits on this page")]
 
 
@@ -204,6 +208,7 @@ def filters_of(
     max_cloud: float | str | None = None,
     cover: Cover | None = None,
     region: str | None = None,
+    spans: list[float] | None = None,
 ) -> Filters:
     """Which tiles to look among.
 
@@ -219,6 +224,7 @@ def filters_of(
         max_cloud=max_cloud,
         cover=cover.spans() if cover else {},
         regions=(region,) if region else (),
+        spans=tuple(spans or ()),
     )
 
 

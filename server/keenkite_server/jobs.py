@@ -235,7 +235,7 @@ class JobStore:
             return Job.from_json(json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, InputError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
             raise TileIndexError(
                 f"The record of {job_id} is damaged. The operator may delete it; the tiles that "
                 "it built are kept."

@@ -50,6 +50,7 @@ class SearchTools:
         near: args.NearTexts = None,
         exclude: args.ExcludeTexts = None,
         region: args.RegionName = None,
+        spans: args.Spans = None,
         collection: args.CollectionName = None,
         limit: args.Limit = 10,
         cursor: args.Cursor = None,
@@ -64,7 +65,7 @@ class SearchTools:
 
         filters = args.filters_of(
             bbox=bbox, circle=circle, polygon=polygon, start=start, end=end,
-            max_cloud=max_cloud, cover=cover, region=region,
+            max_cloud=max_cloud, cover=cover, region=region, spans=spans,
         )  # fmt: skip
         query = Query(
             text=text,

@@ -9,10 +9,11 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
-from scipy.special import erf, softmax
 
 from keenkite import ClipEncoder
 from keenkite.encoder import clearclip
+from keenkite.encoder.records import RECORDS
+from keenkite.encoder.sight import Sight
 from keenkite.errors import InputError, ModelError
 from tests.support.checkpoints import (
     SMALL_TEXT,
@@ -22,95 +23,15 @@ from tests.support.checkpoints import (
     save_random,
     tiles,
 )
-
-Array = npt.NDArray[np.float64]
-
-
-class Reference:
-    """CLIP's vision transformer with ClearCLIP's last block, by its formulas, for one image."""
-
-    def __init__(self, architecture: str, checkpoint: Path) -> None:
-        config = open_clip.get_model_config(architecture)
-        vision = config["vision_cfg"]
-        self.patch: int = vision["patch_size"]
-        self.layers: int = vision["layers"]
-        self.heads: int = vision["width"] // vision.get("head_width", 64)
-        self.quick_gelu: bool = config.get("quick_gelu", False)
-        self.weights = {
-            key.removeprefix("visual."): value
-            for key, value in torch.load(checkpoint, weights_only=True).items()
-            if key.startswith("visual.")
-        }
-
-    def get(self, key: str) -> Array:
-        return self.weights[key].numpy().astype(np.float64)
-
-    def patch_features(self, image: Array, positions: Array | None = None) -> Array:
-        """(height, width, 3), normalised -> (rows, cols, dim), unit norm."""
-        p = self.patch
-        rows, cols = image.shape[0] // p, image.shape[1] // p
-        pieces = (
-            image.reshape(rows, p, cols, p, 3).transpose(0, 2, 4, 1, 3).reshape(rows * cols, -1)
-        )
-        kernel = self.get("conv1.weight")  # (width, 3, p, p)
-        tokens = np.vstack(
-            [self.get("class_embedding"), pieces @ kernel.reshape(len(kernel), -1).T]
-        )
-        tokens = tokens + (self.get("positional_embedding") if positions is None else positions)
-        if "ln_pre.weight" in self.weights:
-            tokens = self.norm(tokens, "ln_pre")
-        for i in range(self.layers - 1):
-            tokens = self.block(tokens, f"transformer.resblocks.{i}")
-        last = f"transformer.resblocks.{self.layers - 1}"
-        out = self.attention_branch(tokens, last, keys_are_queries=True)
-        features = self.norm(out, "ln_post") @ self.get("proj")
-        features = features[1:]
-        features /= np.linalg.norm(features, axis=1, keepdims=True)
-        return features.reshape(rows, cols, -1)
-
-    def block(self, x: Array, name: str) -> Array:
-        """x + attention(ln_1(x)), then x + feed-forward(ln_2(x))."""
-        x = x + self.attention_branch(x, name, keys_are_queries=False)
-        hidden = self.linear(self.norm(x, f"{name}.ln_2"), f"{name}.mlp.c_fc")
-        hidden = self.norm(self.activation(hidden), f"{name}.mlp.ln")
-        return x + self.scale(self.linear(hidden, f"{name}.mlp.c_proj"), f"{name}.ls_2.gamma")
-
-    def attention_branch(self, x: Array, name: str, *, keys_are_queries: bool) -> Array:
-        """Everything between the block's input and the sum: softmax(q·kᵀ/√d)·v, out_proj."""
-        a = f"{name}.attn"
-        h = self.norm(x, f"{name}.ln_1")
-        qkv = h @ self.get(f"{a}.in_proj_weight").T + self.get(f"{a}.in_proj_bias")
-        # (length, 3·width) -> three of (heads, length, d)
-        q, k, v = qkv.reshape(len(x), 3, self.heads, -1).transpose(1, 2, 0, 3)
-        q, k = self.norm(q, f"{a}.ln_q"), self.norm(k, f"{a}.ln_k")
-        if keys_are_queries:
-            k = q
-        attention = softmax(q @ k.transpose(0, 2, 1) / np.sqrt(q.shape[-1]), axis=-1)
-        mixed = self.scale(attention @ v, f"{a}.head_scale")
-        mixed = self.norm(mixed.transpose(1, 0, 2).reshape(len(x), -1), f"{a}.ln_inner")
-        out = self.norm(self.linear(mixed, f"{a}.out_proj"), f"{name}.ln_attn")
-        return self.scale(out, f"{name}.ls_1.gamma")
-
-    def linear(self, x: Array, name: str) -> Array:
-        return x @ self.get(f"{name}.weight").T + self.get(f"{name}.bias")
-
-    def activation(self, x: Array) -> Array:
-        if self.quick_gelu:
-            return x / (1 + np.exp(-1.702 * x))
-        return x * (1 + erf(x / np.sqrt(2))) / 2
-
-    def norm(self, x: Array, name: str) -> Array:
-        """Layer norm; x itself where this model has none there."""
-        if f"{name}.weight" not in self.weights:
-            return x
-        x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
-        return x * self.get(f"{name}.weight") + self.get(f"{name}.bias")
-
-    def scale(self, x: Array, name: str) -> Array:
-        return x * self.get(name) if name in self.weights else x
+from tests.support.clip_reference import Reference
 
 
-def normalised(rgb: npt.NDArray[np.uint8]) -> Array:
+def reference_of(architecture: str, checkpoint: Path) -> Reference:
+    state = torch.load(checkpoint, weights_only=True)
+    return Reference.of(open_clip.get_model_config(architecture), state)
+
+
+def normalised(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
     return (rgb / 255.0 - np.array(mean)) / np.array(std)
 
@@ -122,7 +43,7 @@ def load(architecture: str, file: Path) -> ClipEncoder:
 def assert_is_clearclip(ours: ClipEncoder, architecture: str, file: Path) -> None:
     """Both ways to patch features equal the reference, and the vectors stay what they are."""
     rgb = tiles(2)[1:]
-    reference = Reference(architecture, file)
+    reference = reference_of(architecture, file)
     expected = reference.patch_features(normalised(rgb[0]))
     vectors, patches = ours.encode_with_patches(rgb)
     np.testing.assert_allclose(patches[0], expected, atol=1e-4)
@@ -232,7 +153,7 @@ def test_a_finer_grid_is_the_enlarged_tile_with_open_clips_resized_positions(
     ours = load(name, file).patch_features(rgb, grid_scale=scale)
 
     assert ours.shape == (1, 7 * scale, 7 * scale, 512)
-    expected = Reference(name, file).patch_features(normalised(enlarged), positions)
+    expected = reference_of(name, file).patch_features(normalised(enlarged), positions)
     # torch and pillow round a few bytes of the enlarged tile differently, by one.
     np.testing.assert_allclose(ours[0], expected, atol=1e-3)
 
@@ -250,8 +171,8 @@ def test_other_grid_scales_are_refused(short: tuple[str, Path], scale: Any) -> N
         load(*short).patch_features(tiles(1), grid_scale=scale)
 
 
-def their_vectors(model: Any, rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    x = torch.from_numpy(normalised(rgb)).float().permute(0, 3, 1, 2)
+def their_vectors(model: Any, rgb: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.float32]:
+    x = Sight(RECORDS["remoteclip-vit-b-32"], side, torch.device("cpu"))(rgb)
     with torch.inference_mode():
         return model.eval().encode_image(x, normalize=True).numpy()
 
@@ -261,18 +182,33 @@ def their_vectors(model: Any, rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.floa
     [
         ("ModifiedResNet", {"layers": [1, 1, 1, 1], "width": 16, "patch_size": None}),
         ("TimmModel", {"timm_model_name": "convnext_atto", "timm_pool": "", "timm_proj": "linear"}),
+        # The kinds of EVA02 and PE, in their smallest sizes.
+        (
+            "TimmModel",
+            {"timm_model_name": "eva02_tiny_patch14_224", "timm_pool": "", "timm_proj": "linear"},
+        ),
+        (
+            "TimmModel",
+            {
+                "timm_model_name": "vit_pe_core_tiny_patch16_384",
+                "timm_pool": "",
+                "timm_proj": "linear",
+                "image_size": 384,
+            },
+        ),
     ],
 )
 def test_a_tower_without_a_transformer_gives_vectors_and_no_patch_features(
     tmp_path: Path, tower: str, vision: dict[str, Any]
 ) -> None:
-    name = register(tmp_path, f"tower-{tower}", "RN50", vision=vision, text=SMALL_TEXT)
+    name = register(tmp_path, f"tower-{len(str(vision))}", "RN50", vision=vision, text=SMALL_TEXT)
     theirs = open_clip.create_model(name).eval()
     file = tmp_path / "model.pt"
     torch.save(theirs.state_dict(), file)
     ours = load(name, file)
+    side = vision.get("image_size", 224)
     np.testing.assert_allclose(
-        ours.encode_images(tiles(2)), their_vectors(theirs, tiles(2)), atol=1e-5
+        ours.encode_images(tiles(2)), their_vectors(theirs, tiles(2), side), atol=1e-5
     )
     for method in (ours.patch_features, ours.encode_with_patches):
         with pytest.raises(ModelError, match=f"{tower}. Choose a ViT model"):

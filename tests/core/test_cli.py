@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,16 +19,23 @@ TINY = ("--model", "keenkite-tiny")
 
 
 class Shell:
-    """Scenes and an index built from them by the command line."""
+    """Scenes and a data folder built from them by the command line."""
 
     def __init__(self, folder: Path) -> None:
-        self.scenes, self.index = folder / "scenes", folder / "index"
+        self.folder = folder
+        self.scenes, self.data = folder / "scenes", folder / "data"
         _, self.items, area = write_world(self.scenes)
         self.bbox = [repr(edge) for edge in area.bboxes[0]]
-        self.build = [
+        self.request = [
             "build", "--bbox", *self.bbox, "--start", "2024-05-01", "--end", "2024-06-30",
-            "--max-cloud", "100", "--catalog", str(self.scenes), "--index", str(self.index), *TINY,
+            "--max-cloud", "100", "--catalog", str(self.scenes),
         ]  # fmt: skip
+        self.build = [*self.request, "--data", str(self.data), *TINY]
+
+    def corner(self, part: float) -> list[str]:
+        """The western part of the box."""
+        west, south, east, north = map(float, self.bbox)
+        return [str(edge) for edge in (west, south, west + part * (east - west), north)]
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +49,11 @@ def asked(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) ->
     capsys.readouterr()
     assert main(arguments) == code
     return capsys.readouterr().out
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> Any:
+    """The JSON of an answer."""
+    return json.loads(asked(capsys, *arguments, "--json", code=code))
 
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
@@ -59,22 +72,56 @@ def test_a_dry_run_says_what_is_to_be_done_and_does_nothing(
 ) -> None:
     # A model that cannot be had here: a dry run does not ask for it.
     remote = ["--model", "remoteclip-vit-b-32", "--weights", "nowhere.pt"]
-    command = [*shell.build, "--dry-run", "--index", str(tmp_path / "new"), *remote]
-    plan = json.loads(asked(capsys, *command, "--json"))
+    command = [*shell.request, "--dry-run", "--data", str(tmp_path / "new")]
+    plan = told(capsys, *command, *remote)
     assert len(plan["scenes"]) == 4
     assert plan["tiles"] > 100
-    assert f"{plan['tiles']} tiles" in asked(capsys, *command).replace(",", "")
+    assert f"{plan['tiles']} tiles" in asked(capsys, *command, *remote).replace(",", "")
     assert not (tmp_path / "new").exists()
-    finer = json.loads(asked(capsys, *command, "--stride", "56", "--json"))
-    assert finer["tiles"] > 3 * plan["tiles"]
-    done = json.loads(asked(capsys, *shell.build, "--region", "colours", "--dry-run", "--json"))
+    done = told(capsys, *shell.build, "--region", "colours", "--dry-run")
     assert (done["scenes"], done["tiles"], done["done"]) == ([], 0, 4)
+
+
+def test_a_dry_run_multiplies_by_spans_and_models(
+    shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [*shell.request, "--dry-run", "--data", str(tmp_path / "new")]
+    wide = told(capsys, *command)
+    narrow = told(capsys, *command, "--span", "1120")
+    both = told(capsys, *command, "--span", "1120", "--span", "2240")
+    models = told(capsys, *command, *TINY, "--model", "ViT-B-16:openai", "--span", "2240")
+    assert narrow["tiles"] > 3 * wide["tiles"]
+    assert both["tiles"] == wide["tiles"] + narrow["tiles"]
+    assert both["spans"] == [1120, 2240]
+    assert models["tiles"] == 2 * wide["tiles"]
+    assert both["disk_bytes"] > wide["disk_bytes"]
+    assert models["disk_bytes"] < 2 * wide["disk_bytes"]  # the pixels are kept once
+
+
+def test_a_dry_run_loads_no_torch(shell: Shell, tmp_path: Path) -> None:
+    command = [*shell.request, "--dry-run", "--data", str(tmp_path), "--model", "ViT-B-16:openai"]
+    code = (
+        f"import sys\nfrom keenkite.cli import main\nassert main({command!r}) == 0\n"
+        "print({'torch', 'open_clip'} & set(sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize("cloud", ["20", "0.2", "20%", "20 %"])
+def test_cloud_is_said_in_one_way_or_another(
+    shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str], cloud: str
+) -> None:
+    command = [*shell.request, "--dry-run", "--data", str(tmp_path)]
+    plan = told(capsys, *command, "--max-cloud", cloud)
+    assert 0 < len(plan["scenes"]) < 4 or plan == told(capsys, *command)
+    assert plan == told(capsys, *command, "--max-cloud", "0.2")
 
 
 def test_a_second_build_reports_that_all_is_done(
     shell: Shell, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = json.loads(asked(capsys, *shell.build, "--region", "colours", "--json"))
+    report = told(capsys, *shell.build, "--region", "colours")
     assert (report["scenes"], report["kept"], len(report["skipped"])) == ([], 0, 4)
 
 
@@ -82,8 +129,9 @@ def test_a_build_shows_progress_on_stderr_and_its_report_on_stdout(
     shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
-    assert main([*shell.build, "--index", str(tmp_path), "--choose", "least-cloudy"]) == 0
+    assert main([*shell.build, "--data", str(tmp_path), "--choose", "least-cloudy"]) == 0
     out, err = capsys.readouterr()
+    assert "scenes done" in out
     assert "tiles kept" in out
     assert "tiles/s" in err
     assert "tiles/s" not in out
@@ -92,7 +140,7 @@ def test_a_build_shows_progress_on_stderr_and_its_report_on_stdout(
 def test_search_prints_hits_and_the_same_as_json(
     shell: Shell, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["search", "forest", "--index", str(shell.index), "--limit", "3"]
+    command = ["search", "forest", "--index", str(shell.data), "--limit", "3"]
     answer = json.loads(asked(capsys, *command, "--json"))
     assert [hit["rank"] for hit in answer["hits"]] == [1, 2, 3]
     table = asked(capsys, *command)
@@ -114,7 +162,7 @@ def test_search_takes_every_filter_and_relation(
             "search",
             "forest",
             "--index",
-            str(shell.index),
+            str(shell.data),
             "--json",
             "--limit",
             "1",
@@ -124,19 +172,20 @@ def test_search_takes_every_filter_and_relation(
     )["hits"][0]
     answer = json.loads(
         asked(
-            capsys, "search", "farmland", "--index", str(shell.index), "--json",
+            capsys, "search", "farmland", "--index", str(shell.data), "--json",
             "--near", "sea", "5", "--exclude", "snow", "--like", first["tile_id"],
             "--unlike", f"{first['lon'] - 0.03},{first['lat']}", "--explain", "--overlap",
             "--around", str(first["lon"]), str(first["lat"]), "20", "--start", "2024-05-01",
-            "--end", "2024-06-30", "--max-cloud", "30", "--cover", "vegetation=0:0.9",
-            "--region", "colours", "--limit", "4",
+            "--end", "2024-06-30", "--max-cloud", "30%", "--cover", "vegetation=0:0.9",
+            "--region", "colours", "--limit", "4", "--span", "2240",
         )
     )  # fmt: skip
     assert answer["hits"]
     for hit in answer["hits"]:
         assert hit["cover"]["vegetation"] <= 0.9
-        assert hit["cover"]["cloud"] <= 0.3
-        assert "near sea" in hit["parts"]
+        assert hit["cloud"] <= 0.3
+        assert hit["span"] == 2240
+        assert "near sea within 5 km" in hit["parts"]
 
 
 def test_search_writes_a_contact_sheet_and_outlines_for_a_map(
@@ -144,7 +193,7 @@ def test_search_writes_a_contact_sheet_and_outlines_for_a_map(
 ) -> None:
     sheet, outlines = tmp_path / "sheet.png", tmp_path / "hits.geojson"
     asked(
-        capsys, "search", "forest", "--index", str(shell.index), "--limit", "4",
+        capsys, "search", "forest", "--index", str(shell.data), "--limit", "4",
         "--sheet", str(sheet), "--geojson", str(outlines),
     )  # fmt: skip
     with Image.open(sheet) as picture:
@@ -156,28 +205,19 @@ def test_search_writes_a_contact_sheet_and_outlines_for_a_map(
 def test_heatmap_writes_a_picture_or_a_geotiff_and_says_where(
     shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["search", "forest", "--index", str(shell.index), "--limit", "1", "--json"]
+    command = ["search", "forest", "--index", str(shell.data), "--limit", "1", "--json"]
     hit = json.loads(asked(capsys, *command))["hits"][0]
-    where = ["--index", str(shell.index), "--catalog", str(shell.scenes)]
+    where = ["--index", str(shell.data), "--catalog", str(shell.scenes)]
     for name in ("heat.png", "heat.tif"):
-        told = json.loads(
-            asked(capsys, "heatmap", hit["tile_id"], "forest", "--out", str(tmp_path / name),
-                  *where, "--json")
-        )  # fmt: skip
+        answer = told(
+            capsys, "heatmap", hit["tile_id"], "forest", "--out", str(tmp_path / name), *where
+        )
         west, south, east, north = hit["bounds"]
-        assert west <= told["lon"] <= east
-        assert south <= told["lat"] <= north
+        assert west <= answer["lon"] <= east
+        assert south <= answer["lat"] <= north
     with rasterio.open(tmp_path / "heat.tif") as file:
         assert file.shape == (224, 224)
-        assert float(file.read(1).max()) == pytest.approx(told["strength"], abs=1e-2)
-
-
-def test_info_says_what_the_index_holds(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
-    told = json.loads(asked(capsys, "info", "--index", str(shell.index), "--json"))
-    assert told["model"] == "keenkite-tiny"
-    assert told["regions"][0]["name"] == "colours"
-    assert told["regions"][0]["tiles"] == told["tiles"]
-    assert "colours" in asked(capsys, "info", "--index", str(shell.index))
+        assert float(file.read(1).max()) == pytest.approx(answer["strength"], abs=1e-2)
 
 
 def test_eval_measures_a_model_on_a_folder_of_classes(
@@ -189,12 +229,12 @@ def test_eval_measures_a_model_on_a_folder_of_classes(
         for number in range(3):
             picture = Image.new("RGB", (64, 64), tuple(c + number for c in colour))
             picture.save(tmp_path / name / f"{number}.png")
-    told = json.loads(asked(capsys, "eval", str(tmp_path), *TINY, "--fit", "mosaic", "--json"))
-    assert told["images"] == 9
+    measured = told(capsys, "eval", str(tmp_path), *TINY, "--fit", "mosaic")
+    assert measured["images"] == 9
     assert "mAP" in asked(capsys, "eval", str(tmp_path), *TINY)
 
 
-def test_a_scene_that_cannot_be_read_gives_exit_code_3(
+def test_a_scene_that_cannot_be_read_leaves_a_build_incomplete_with_exit_code_1(
     shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scenes = tmp_path / "scenes"
@@ -204,30 +244,39 @@ def test_a_scene_that_cannot_be_read_gives_exit_code_3(
         for file in item.parent.iterdir():
             os.link(file, home / file.name)
     (home / "B02.tif").unlink()
-    command = [*shell.build, "--catalog", str(scenes), "--index", str(tmp_path / "index")]
-    told = asked(capsys, *command, code=3)
-    assert "1 failed" in told
-    assert f"{home.name}/B02.tif" in told
+    command = [*shell.build, "--catalog", str(scenes), "--data", str(tmp_path / "data")]
+    report = asked(capsys, *command, code=1)
+    assert "1 failed" in report
+    assert "failed: " in report
+    assert f"{home.name}/B02.tif" in report
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["search", "airport", "--index", "nowhere"], "nowhere"),
-        (["search", "--index", "INDEX"], "nothing to look for"),
-        (["search", "a", "--bbox", "35", "139", "36", "140", "--index", "INDEX"], "longitude"),
-        (["search", "a", "--near", "sea", "far", "--index", "INDEX"], "kilometres"),
-        (["search", "a", "--limit", "0", "--index", "INDEX"], "limit"),
-        (["search", "x" * 10_001, "--index", "INDEX"], "10,000"),
-        (["search", "a", "--area", "no.geojson", "--index", "INDEX"], "no.geojson"),
-        (["search", "a", "--like", "none-such", "--index", "INDEX"], "none-such"),
-        (["search", "a", "--model", "ViT-Z", "--index", "INDEX"], "ViT-Z"),
-        (["heatmap", "../../etc/passwd", "a", "--out", "x.png", "--index", "INDEX"], "not in"),
-        (["heatmap", "t", "a", "--out", "x.bmp", "--index", "INDEX"], ".png"),
-        (["search", "forest", "--sheet", "/nowhere/x.png", "--index", "INDEX"], "cannot be"),
+        (["search", "airport", "--data", "nowhere"], "nowhere"),
+        (["info", "--data", "nowhere"], "nowhere"),
+        (["remove", "--all", "--data", "nowhere"], "nowhere"),
+        (["search", "--data", "DATA"], "nothing to look for"),
+        (["search", "a", "--bbox", "35", "139", "36", "140", "--data", "DATA"], "longitude"),
+        (["search", "a", "--near", "sea", "far", "--data", "DATA"], "kilometres"),
+        (["search", "a", "--limit", "0", "--data", "DATA"], "limit"),
+        (["search", "x" * 10_001, "--data", "DATA"], "10,000"),
+        (["search", "a", "--area", "no.geojson", "--data", "DATA"], "no.geojson"),
+        (["search", "a", "--like", "none-such", "--data", "DATA"], "none-such"),
+        (["search", "a", "--model", "ViT-Z", "--data", "DATA"], "ViT-Z"),
+        (["search", "a", "--collection", "other", "--data", "DATA"], "keenkite-tiny"),
+        (["search", "a", "--model", "remoteclip-vit-b-32", "--data", "DATA"], "keenkite-tiny"),
+        (["heatmap", "../../etc/passwd", "a", "--out", "x.png", "--data", "DATA"], "not in"),
+        (["heatmap", "t", "a", "--out", "x.bmp", "--data", "DATA"], ".png"),
+        (["heatmap", "t", "a", "--out", "nowhere/x.png", "--data", "DATA"], "no folder"),
+        (["search", "forest", "--sheet", "/nowhere/x.png", "--data", "DATA"], "cannot be"),
+        (["search", "forest", "--sheet", "x.jpg", "--data", "DATA"], ".png"),
+        (["search", "a", "--sheet", "x.png", "--limit", "101", "--data", "DATA"], "100"),
+        (["remove", "--region", "paris", "--data", "DATA"], "colours"),
     ],
 )
-def test_what_cannot_be_done_is_said_on_stderr_with_exit_code_1(
+def test_what_cannot_be_done_is_refused_on_stderr_with_exit_code_2(
     shell: Shell,
     arguments: list[str],
     says: str,
@@ -237,25 +286,47 @@ def test_what_cannot_be_done_is_said_on_stderr_with_exit_code_1(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
-    assert main([str(shell.index) if word == "INDEX" else word for word in arguments]) == 1
+    assert main([str(shell.data) if word == "DATA" else word for word in arguments]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert says in err
     assert err.startswith("keenkite: ")
     assert "Traceback" not in err
-    assert not (tmp_path / "nowhere").exists()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "says"),
     [
-        ["build", "--bbox", "1", "2", "3", "--start", "2024-01-01", "--end", "2024-02-01"],
-        ["build", "--bbox", "1", "2", "3", "4", "--start", "01.02.2024", "--end", "2024-02-01"],
-        ["search", "a", "--cover", "water:1"],
-        ["find", "a"],
+        (["build", "--bbox", "1", "2", "3", "--start", "2024-01-01"], "expected 4 arguments"),
+        (["build", "--around", "1", "2", "3", "--start", "01.02.2024"], "2024-04-01"),
+        (["search", "a", "--cover", "water:1"], "water=0.1:1"),
+        (["search", "a", "--max-cloud", "much"], "per cent"),
+        (["search", "a", "--max-cloud", "101"], "per cent"),
+        (["remove"], "--region --before --all"),
+        (["remove", "--all", "--before", "2024-01-01"], "not allowed with"),
+        (["find", "a"], "invalid choice"),
+        (["build", "--around", "1", "2", "3", "--stride", "56"], "--span"),
+        (["build", "--stride"], "--span"),
     ],
 )
-def test_a_command_line_that_cannot_be_used_has_exit_code_2(arguments: list[str]) -> None:
+def test_a_command_line_that_cannot_be_used_has_exit_code_2(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as end:
         main(arguments)
     assert end.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_the_environment_names_the_data_and_the_collection(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, shell: Shell
+) -> None:
+    for name in ("KEENKITE_DATA", "KEENKITE_INDEX"):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, str(shell.data))
+            assert told(capsys, "search", "forest", "--limit", "1")["hits"]
+    monkeypatch.setenv("KEENKITE_DATA", str(shell.data))
+    monkeypatch.setenv("KEENKITE_COLLECTION", "none-such")
+    assert main(["search", "forest"]) == 2
+    assert "none-such" in capsys.readouterr().err

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from tests.support.hub_server import Hub, serve
 
-from keenkite.encoder.models import RECORDS, HubFile
-from keenkite.encoder.weights import fetch
+from keenkite.encoder.records import RECORDS, HubFile
+from keenkite.encoder.hub import fetch
 from keenkite.errors import ModelError, StorageError
 
 SOURCE = RECORDS["remoteclip-vit-b-32"].source
@@ -93,8 +93,8 @@ def test_a_download_that_cannot_go_on_leaves_no_file_and_the_next_one_works(
 
 
 FETCH = """
-from keenkite.encoder.models import RECORDS
-from keenkite.encoder.weights import fetch
+from keenkite.encoder.records import RECORDS
+from keenkite.encoder.hub import fetch
 try:
     print(fetch(RECORDS["remoteclip-vit-b-32"].source))
 except Exception as error:

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from keenkite import ClipEncoder
 from keenkite.encoder import bands_of, models, name_of
+from keenkite.encoder.records import ModelRecord
 from keenkite.errors import InputError, ModelError
 from tests.support.fakes import FakeEncoder
 
@@ -36,8 +37,22 @@ def test_a_record_keeps_its_name_whatever_file_its_weights_come_from(vit_b_32: P
 @pytest.mark.parametrize("model", ["ViT-B-16:openai", "ViT-B/32:openai", "RN50:openai"])
 def test_a_tag_has_the_name_of_its_record(model: str) -> None:
     record = models.find_record(model)
-    assert isinstance(record, models.ModelRecord)
+    assert isinstance(record, ModelRecord)
     assert name_of(model) == record.name
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("ViT-L-14:datacomp_xl_s13b_b90k", "datacomp-vit-l-14"),
+        ("ViT-L-14:datacomp-xl-s13B-b90K", "datacomp-vit-l-14"),
+        ("hf-hub:laion/CLIP-ViT-H-14-laion2B-s32B-b79K", "laion-vit-h-14"),
+        ("hf-hub:owner/some.model_1", "hf-hub:owner/some.model_1"),
+        ("ViT-B-32:laion2B-s34B-b79K", "ViT-B-32:laion2b_s34b_b79k"),
+    ],
+)
+def test_the_same_weights_have_one_name_and_a_repository_its_own(model: str, name: str) -> None:
+    assert name_of(model) == name
 
 
 def test_a_file_called_like_a_tag_is_not_taken_for_it(
@@ -48,11 +63,11 @@ def test_a_file_called_like_a_tag_is_not_taken_for_it(
     monkeypatch.chdir(tmp_path)
     for model in ("ViT-B-16:openai", "ViT-B-16:mine"):
         record = models.find_record(model)
-        assert isinstance(record, models.ModelRecord)
+        assert isinstance(record, ModelRecord)
         assert name_of(model) == record.name
 
 
-@pytest.mark.parametrize("model", ["remoteclip", "", ":", "ViT-B-32", "nowhere:openai"])
+@pytest.mark.parametrize("model", ["remoteclip", "", ":", "ViT-B-32", "nowhere:openai", "hf-hub:a"])
 def test_what_is_no_model_is_said(model: str) -> None:
     with pytest.raises(InputError, match="There is no model"):
         name_of(model)
@@ -72,7 +87,7 @@ def test_a_name_costs_neither_torch_nor_a_network(tmp_path: Path) -> None:
         "socket.socket.connect = refuse\n"
         "from keenkite.encoder import name_of\n"
         f"for model in ('remoteclip-vit-b-32', 'keenkite-tiny', 'ViT-B-16:openai',\n"
-        f"              'ViT-B-16:{file}'):\n"
+        f"              'ViT-B-16:{file}', 'llama3-ms-clip-base', 'hf-hub:a/b'):\n"
         "    name_of(model)\n"
         "print({'torch', 'open_clip', 'huggingface_hub'} & set(sys.modules))"
     )

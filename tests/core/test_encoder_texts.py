@@ -7,6 +7,10 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+
+from keenkite import ClipEncoder
+from keenkite.encoder import clip as encoder
+from keenkite.errors import InputError
 from tests.support.checkpoints import (
     register,
     save_random,
@@ -15,10 +19,6 @@ from tests.support.checkpoints import (
     tiles,
     tokenize,
 )
-
-from keenkite import ClipEncoder
-from keenkite.encoder import clip as encoder
-from keenkite.errors import InputError
 
 
 def test_texts_of_every_length_equal_open_clips(

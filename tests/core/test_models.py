@@ -1,38 +1,91 @@
 """Names of models: the published ones, open_clip's tags, and checkpoint files."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import open_clip
 import pytest
-from tests.support.checkpoints import SMALL_TEXT, random_state, register, save_random
+import torch
 from open_clip.pretrained import get_pretrained_cfg
 
-from keenkite.encoder.models import RECORDS, HubFile, ModelRecord, find_record, record_of_checkpoint
+from keenkite.encoder.models import find_record, record_of_checkpoint
+from keenkite.encoder.records import RECORDS, TAGS, HubFile, ModelRecord
+from keenkite.encoder.weights import build_model
 from keenkite.errors import InputError, ModelError
+from tests.support.checkpoints import SMALL_TEXT, on_meta, random_state, register, save_random
 
 
 @pytest.mark.parametrize(
-    ("name", "repo", "file", "dim"),
+    ("name", "repo", "file", "dim", "quick_gelu"),
     [
-        ("remoteclip-vit-b-32", "chendelong/RemoteCLIP", "RemoteCLIP-ViT-B-32.pt", 512),
-        ("remoteclip-vit-l-14", "chendelong/RemoteCLIP", "RemoteCLIP-ViT-L-14.pt", 768),
-        ("georsclip-vit-b-32", "Zilun/GeoRSCLIP", "ckpt/RS5M_ViT-B-32.pt", 512),
-        ("georsclip-vit-l-14", "Zilun/GeoRSCLIP", "ckpt/RS5M_ViT-L-14.pt", 768),
+        ("remoteclip-vit-b-32", "chendelong/RemoteCLIP", "RemoteCLIP-ViT-B-32.pt", 512, True),
+        ("remoteclip-vit-l-14", "chendelong/RemoteCLIP", "RemoteCLIP-ViT-L-14.pt", 768, True),
+        ("georsclip-vit-b-32", "Zilun/GeoRSCLIP", "ckpt/RS5M_ViT-B-32.pt", 512, True),
+        ("georsclip-vit-l-14", "Zilun/GeoRSCLIP", "ckpt/RS5M_ViT-L-14.pt", 768, True),
+        ("georsclip-vit-h-14", "Zilun/GeoRSCLIP", "ckpt/RS5M_ViT-H-14.pt", 1024, False),
+        ("farslip1-vit-b-32", "ZhenShiL/FarSLIP", "FarSLIP1_ViT-B-32.pt", 512, True),
+        ("farslip1-vit-b-16", "ZhenShiL/FarSLIP", "FarSLIP1_ViT-B-16.pt", 512, True),
+        (
+            "llama3-ms-clip-base",
+            "ibm-esa-geospatial/Llama3-MS-CLIP-base",
+            "Llama3_MS_CLIP_weights.pt",
+            512,
+            False,
+        ),
     ],
 )
-def test_published_models_have_their_files_and_quickgelu(
-    name: str, repo: str, file: str, dim: int
+def test_published_models_have_their_files_and_their_activation(
+    name: str, repo: str, file: str, dim: int, quick_gelu: bool
 ) -> None:
     record = find_record(name)
     assert isinstance(record, ModelRecord)
     assert record.source == HubFile(repo=repo, files=(file,))
     config = record.config()
-    assert config["quick_gelu"] is True
+    assert config["quick_gelu"] is quick_gelu
     assert config["embed_dim"] == dim
-    assert (record.mean, record.std) == (
-        open_clip.OPENAI_DATASET_MEAN,
-        open_clip.OPENAI_DATASET_STD,
-    )
+    if record.bands is None:
+        assert (record.mean, record.std) == (
+            open_clip.OPENAI_DATASET_MEAN,
+            open_clip.OPENAI_DATASET_STD,
+        )
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_every_record_loads_the_shapes_of_its_architecture_and_no_others(name: str) -> None:
+    """On tensors without memory: the largest model has 3.9 GB of them."""
+    record = RECORDS[name]
+    meta = on_meta(record.architecture, channels=record.channels)
+    state: dict[str, torch.Tensor] = dict(meta.state_dict())
+    model = build_model(record, state, Path("whole.pt"))
+    assert {k: v.shape for k, v in model.state_dict().items()} == {
+        k: v.shape for k, v in state.items()
+    }
+    first = state.pop("visual.class_embedding")
+    with pytest.raises(ModelError, match=rf"weights of {name} .*: missing 1: visual\.class_emb"):
+        build_model(record, state, Path("less.pt"))
+    wider = state | {"visual.class_embedding": torch.cat([first, first])}
+    with pytest.raises(ModelError, match=r"of another shape 1: visual\.class_embedding"):
+        build_model(record, wider, Path("wider.pt"))
+
+
+@pytest.mark.parametrize(
+    ("name", "tag"),
+    [
+        ("datacomp-vit-l-14", "ViT-L-14:datacomp_xl_s13b_b90k"),
+        ("commonpool-vit-l-14", "ViT-L-14:commonpool_xl_laion_s13b_b90k"),
+        ("laion-vit-h-14", "ViT-H-14:laion2b_s32b_b79k"),
+    ],
+)
+def test_a_record_of_an_open_clip_tag_is_what_the_tag_means(name: str, tag: str) -> None:
+    record = RECORDS[name]
+    published = get_pretrained_cfg(*tag.split(":"))
+    assert isinstance(record.source, HubFile)
+    assert published["hf_hub"] == f"{record.source.repo}/"
+    assert record.quick_gelu == published.get("quick_gelu", False)
+    assert (record.mean, record.std) == (published["mean"], published["std"])
+    # One name for one space of vectors, however its weights are asked for.
+    for asked in (name, tag, tag.replace("_", "-"), f"hf-hub:{record.source.repo}"):
+        assert find_record(asked) is record
 
 
 ALL_TAGS = [f"{architecture}:{tag}" for architecture, tag in open_clip.list_pretrained()]
@@ -49,32 +102,40 @@ def test_every_tag_of_open_clip_is_a_record_or_refused_with_a_reason() -> None:
         assert isinstance(record, ModelRecord)
         assert isinstance(record.source, HubFile)
         published = get_pretrained_cfg(*name.split(":"))
-        assert record.name == name
+        assert record.name == TAGS.get(name, name)
         assert record.quick_gelu == record.config()["quick_gelu"]
         assert record.quick_gelu == published.get("quick_gelu", False)
-        assert record.mean == published.get("mean", open_clip.OPENAI_DATASET_MEAN)
-        assert record.std == published.get("std", open_clip.OPENAI_DATASET_STD)
+        assert record.mean == tuple(published.get("mean", open_clip.OPENAI_DATASET_MEAN))
+        assert record.std == tuple(published.get("std", open_clip.OPENAI_DATASET_STD))
         owner, _, repo = record.source.repo.partition("/")
         assert owner
         assert repo
         assert "/" not in repo
         assert published["hf_hub"].startswith(record.source.repo)
         usable.append(name)
-    assert all(name.split(":")[0] in reason for name, reason in refused.items())
+    assert set(TAGS) <= set(usable)
     for expected in (
         "ViT-B-32:openai",
         "ViT-B-32:laion2b_s34b_b79k",
         "ViT-B-16:openai",
-        "ViT-L-14:datacomp_xl_s13b_b90k",
         "RN50:openai",
         "convnext_base:laion400m_s13b_b51k",
+        "ViT-L-14-336:openai",
+        "EVA02-L-14-336:merged2b_s6b_b61k",
+        "PE-Core-L-14-336:meta",
+        "ViT-B-16-SigLIP2-384:webli",
+        "ViT-H-14-378-quickgelu:dfn5b",
     ):
         assert expected in usable
+    for name, reason in refused.items():
+        architecture = name.split(":")[0]
+        assert architecture in reason
+        assert open_clip.get_model_config(architecture)["text_cfg"].get("hf_model_name") or (
+            architecture.startswith("coca")
+        )
     for expected in (
-        "ViT-B-16-SigLIP:webli",  # another tokenizer
         "xlm-roberta-base-ViT-B-32:laion5b_s13b_b90k",
         "coca_ViT-B-32:laion2b_s13b_b90k",
-        "ViT-L-14-336:openai",  # another size of image
     ):
         assert expected in refused
 
@@ -89,11 +150,15 @@ def test_openais_weights_get_quickgelu_whatever_the_architecture_is_called() -> 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(InputError) as caught:
         find_record("remoteclip")
-    for known in (*RECORDS, "keenkite-tiny", "ViT-B-16:openai"):
+    for known in (*RECORDS, "keenkite-tiny", "ViT-B-16:openai", "hf-hub:owner/name"):
         assert known in str(caught.value)
+    assert len(str(caught.value)) < 600
 
 
-@pytest.mark.parametrize("name", ["", ":", "ViT-B-32", "no-such-architecture:openai", "hf-hub:a/b"])
+@pytest.mark.parametrize(
+    "name",
+    ["", ":", "ViT-B-32", "no-such-architecture:openai", "hf-hub:", "hf-hub:a", "hf-hub:a/b/../c"],
+)
 def test_names_that_are_none_of_these_are_refused(name: str) -> None:
     with pytest.raises(InputError, match="There is no model"):
         find_record(name)
@@ -144,6 +209,29 @@ def test_shapes_that_no_known_model_has_ask_for_the_architecture(tmp_path: Path)
         record_of_checkpoint(path, state)
     with pytest.raises(ModelError, match="its architecture is not known from its shapes"):
         record_of_checkpoint(path, {"linear.weight": state["visual.proj"]})
+
+
+def test_a_file_of_a_known_shape_is_told_apart_by_its_published_name(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    state = on_meta("ViT-H-14").state_dict()
+    published, usual = tmp_path / "RS5M_ViT-H-14.pt", tmp_path / "open_clip_model.safetensors"
+    for path in (published, usual):
+        path.write_bytes(b"weights")
+    assert record_of_checkpoint(published, state) is RECORDS["georsclip-vit-h-14"]
+    assert not caplog.records
+    # Every repository of open_clip's has a file of this name.
+    other = record_of_checkpoint(usual, state)
+    assert other.name.startswith("ViT-H-14@")
+    assert (other.quick_gelu, other.tag, other.source) == (False, None, usual)
+    assert "(plain GELU)" in caplog.text
+    assert f"trained with QuickGELU, name it 'ViT-H-14-quickgelu:{usual}'" in caplog.text
+
+
+def test_what_an_unknown_file_looks_like_is_said(tmp_path: Path) -> None:
+    state: Mapping[str, torch.Tensor] = on_meta("ViT-g-14").state_dict()
+    with pytest.raises(ModelError, match="not known from its shapes, which look like ViT-g-14"):
+        record_of_checkpoint(tmp_path / "mine.pt", state)
 
 
 def test_a_record_gives_a_fresh_configuration_each_time() -> None:

@@ -198,7 +198,9 @@ def test_whose_imagery_it_is_stands_at_the_bottom_of_a_picture_whole(scale: int)
 
 
 def test_whose_imagery_it_is_names_the_years_of_the_tiles_that_are_shown() -> None:
-    tiles = [replace(make_tile(), datetime=datetime(year, 1, 1, tzinfo=UTC)) for year in (2024, 2019)]
+    tiles = [
+        replace(make_tile(), datetime=datetime(year, 1, 1, tzinfo=UTC)) for year in (2024, 2019)
+    ]
     assert credit_of(tiles[:1], SENTINEL2) == "Contains modified Copernicus Sentinel data 2024"
     later = replace(make_tile(), datetime=datetime(2025, 1, 1, tzinfo=UTC))
     assert credit_of([later, tiles[0]], SENTINEL2).endswith(" 2024-2025")

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,10 @@ from keenkite.build import build_index
 from keenkite.catalog import Catalog, open_catalog
 from keenkite.errors import InputError, SceneError, StorageError
 from keenkite.index import TileIndex
-from keenkite.pictures.show import look, tile_pixels
+from keenkite.pictures.show import answer_sheet, look, tile_pixels
 from keenkite.pixels import PixelArchive
+from keenkite.retrieval.query import Query
+from keenkite.retrieval.search import search
 from keenkite.tiling import Tile
 from tests.support.fakes import FakeEncoder
 from tests.support.worlds import DAYS, write_world
@@ -30,6 +32,7 @@ class Made:
     catalog: Catalog
     scenes: Path
     tile: Tile
+    of_span: dict[float, Tile]
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +41,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     _, _, area = write_world(folder / "scenes")
     catalog = open_catalog(str(folder / "scenes"))
     with TileIndex.open(folder / "index", encoder=ENCODER) as index:
-        build_index(index, ENCODER, area, *DAYS, catalog=catalog, max_cloud=100.0)
-        tile = min(index.scroll(), key=lambda tile: tile.id)
-        archive = PixelArchive(folder / "index" / "pixels")
-        yield Made(index, archive, catalog, folder / "scenes", tile)
+        build_index(
+            index, ENCODER, area, *DAYS, catalog=catalog, max_cloud=1.0, spans=(1120, 2240, 4480)
+        )
+        tiles = sorted(index.scroll(), key=lambda tile: tile.id)
+        archive = PixelArchive.beside(index.folder)
+        assert archive is not None
+        of_span = {tile.span: tile for tile in tiles}
+        yield Made(index, archive, catalog, folder / "scenes", of_span[2240], of_span)
 
 
 def test_a_tile_is_looked_at_and_saved_as_picture_and_geotiff(made: Made, tmp_path: Path) -> None:
-    view = look(made.index, ENCODER, made.tile.id, "forest", archive=made.archive)
+    view = look(made.index, ENCODER, made.tile.id, text="forest", archive=made.archive)
     assert view.tile == made.tile
     assert view.heat.text == "forest"
     west, south, east, north = made.tile.bounds
@@ -60,12 +67,49 @@ def test_a_tile_is_looked_at_and_saved_as_picture_and_geotiff(made: Made, tmp_pa
         assert file.crs.to_epsg() == made.tile.epsg
 
 
-def test_pixels_that_are_gone_are_read_from_their_scene_again(made: Made, tmp_path: Path) -> None:
+def test_a_view_carries_whose_imagery_it_is(made: Made, tmp_path: Path) -> None:
+    view = look(made.index, ENCODER, made.tile.id, text="forest", archive=made.archive)
+    assert view.sensor == made.index.sensor
+    view.save(tmp_path / "forest.tif")
+    with rasterio.open(tmp_path / "forest.tif") as file:
+        assert file.tags()["TIFFTAG_COPYRIGHT"] == view.sensor.credit((2024,))
+        assert (file.bounds.left, file.bounds.top) == (made.tile.west, made.tile.north)
+
+
+@pytest.mark.parametrize("span", [1120, 2240, 4480])
+def test_pixels_that_are_gone_are_read_from_their_scene_again(
+    made: Made, tmp_path: Path, span: float
+) -> None:
+    tile = made.of_span[span]
     empty = PixelArchive(tmp_path)
-    again = tile_pixels(made.tile, empty, made.catalog)
+    again = tile_pixels(tile, empty, made.catalog)
     assert again.dtype == np.uint8
-    assert (again == made.archive.tile(made.tile)).all()
-    assert (tile_pixels(made.tile, None, made.catalog) == again).all()
+    assert again.shape == (224, 224, 3)
+    assert (again == made.archive.tile(tile)).all()
+    assert (tile_pixels(tile, None, made.catalog) == again).all()
+
+
+def test_where_one_scene_has_no_data_the_next_of_the_tile_is_read(made: Made) -> None:
+    (name,) = made.tile.scene_ids
+    grid = name.split("_")[1]
+    other = name.replace(grid, {"T54SUE": "T54SVE", "T54SVE": "T54SUE"}[grid])
+    whole = tile_pixels(made.tile, None, made.catalog)
+    for names in ((name, other), (other, name)):
+        tile = replace(made.tile, scene_ids=names)
+        assert (tile_pixels(tile, None, made.catalog) == whole).all(), names
+
+
+def test_an_answer_makes_a_sheet_with_maps_where_there_is_a_text(made: Made) -> None:
+    result = search(made.index, ENCODER, Query(text="forest", limit=4))
+    sheet = answer_sheet(result, ENCODER, made.archive, sensor=made.index.sensor)
+    alike = search(made.index, ENCODER, Query(like=(made.tile.id,), limit=4))
+    plain = answer_sheet(alike, ENCODER, made.archive, sensor=made.index.sensor)
+    assert sheet.width > plain.width / 2
+    assert np.asarray(sheet).std() > 10
+    empty = answer_sheet(
+        result, ENCODER, PixelArchive(made.scenes), sensor=made.index.sensor, title="none"
+    )
+    assert empty.height > 200
 
 
 def test_pixels_that_are_nowhere_are_an_error_that_names_the_tile(
@@ -77,20 +121,24 @@ def test_pixels_that_are_nowhere_are_an_error_that_names_the_tile(
         tile_pixels(made.tile, None)
     others = tmp_path / "others"
     shutil.copytree(
-        made.scenes, others, ignore=lambda _, names: [n for n in names if n == made.tile.scene_id]
+        made.scenes,
+        others,
+        ignore=lambda _, names: [n for n in names if n == made.tile.scene_ids[0]],
     )
-    with pytest.raises(SceneError, match=f"{made.tile.id}.*{made.tile.scene_id}"):
+    with pytest.raises(SceneError, match=f"{made.tile.id}.*{made.tile.scene_ids[0]}"):
         tile_pixels(made.tile, PixelArchive(tmp_path), open_catalog(str(others)))
 
 
-@pytest.mark.parametrize("tile_id", ["32654-1-1-20240101-S2A", "../../etc/passwd", "", "x" * 9999])
+@pytest.mark.parametrize(
+    "tile_id", ["32654-2240-1-1-20240101T000000-S2A", "../../etc/passwd", "", "x" * 9999]
+)
 def test_an_unknown_tile_is_an_input_error(made: Made, tile_id: str) -> None:
     with pytest.raises(InputError, match="not in the index"):
-        look(made.index, ENCODER, tile_id, "forest", archive=made.archive)
+        look(made.index, ENCODER, tile_id, text="forest", archive=made.archive)
 
 
 def test_a_file_of_another_kind_or_nowhere_is_refused(made: Made, tmp_path: Path) -> None:
-    view = look(made.index, ENCODER, made.tile.id, "forest", archive=made.archive)
+    view = look(made.index, ENCODER, made.tile.id, text="forest", archive=made.archive)
     with pytest.raises(InputError, match=r"\.png"):
         view.save(tmp_path / "forest.bmp")
     with pytest.raises(StorageError, match="cannot be written"):

@@ -208,6 +208,7 @@ PLAUSIBLE: dict[str, st.SearchStrategy[Any]] = {
     "start": DAYS,
     "end": DAYS,
     "max_cloud": st.floats(-1, 101) | st.sampled_from(["20%", "1", "-3 %", "much"]),
+    "spans": st.lists(st.floats(-1, 5000) | st.just(2240), max_size=6),
     "collection": st.sampled_from(["fake-colours", "x", "..", ""]),
     "cover": st.dictionaries(st.sampled_from(["water", "snow", "lava"]),
                              st.lists(st.floats(-1, 2), max_size=3)),
@@ -229,7 +230,7 @@ PLAUSIBLE: dict[str, st.SearchStrategy[Any]] = {
 }  # fmt: skip
 TOOLS = {
     "search_tiles": ["text", "bbox", "circle", "polygon", "start", "end", "max_cloud", "cover",
-                     "near", "exclude", "region", "collection", "limit", "cursor",
+                     "near", "exclude", "region", "spans", "collection", "limit", "cursor",
                      "response_format"],
     "find_similar": ["like", "unlike", "like_place", "bbox", "start", "end", "region", "collection",
                      "limit"],

@@ -1,5 +1,6 @@
 """Who decides about large builds: the user, and above that the operator; and the jobs' records."""
 
+import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -129,11 +130,15 @@ def test_a_job_is_interrupted_once_its_server_lets_go(
     assert store.adopt() == []
 
 
+@pytest.mark.parametrize("content", ["{", "[]", "null", '{"id": 1}', "of another version"])
 def test_a_damaged_record_is_named_and_harms_no_other(
-    store: JobStore, request_: BuildRequest, tmp_path: Path
+    store: JobStore, request_: BuildRequest, tmp_path: Path, content: str
 ) -> None:
     job = store.create(request_, collection="c", tiles=5, scenes=1)
-    (tmp_path / f"{job.id}.json").write_text("{")
+    if content == "of another version":
+        record = job.to_json()
+        content = json.dumps({**record, "request": {**record["request"], "area": "tokyo"}})
+    (tmp_path / f"{job.id}.json").write_text(content)
     other = store.create(request_, collection="c", tiles=5, scenes=1)
     with pytest.raises(TileIndexError, match=job.id):
         store.read(job.id)

@@ -132,7 +132,8 @@ def test_instructions_are_short_and_teach_to_split(server: MCPServer) -> None:
 def test_a_default_answer_stays_under_2000_tokens(server: MCPServer) -> None:
     async def story(client: Client) -> None:
         result = await ask(client, "search_tiles", text="water", near=[{"text": "forest"}])
-        both = text_of(result) + json.dumps(result.structured_content)
+        as_sent = json.dumps(result.structured_content, separators=(",", ":"))
+        both = text_of(result) + as_sent
         assert len(result.structured_content["hits"]) == 10
         assert len(both) / 4 < 2000
 
@@ -260,6 +261,10 @@ def test_filters_reach_the_search(server: MCPServer) -> None:
         )  # fmt: skip
         assert asked.structured_content["hits"]
         assert all(hit["cover"]["water"] >= 0.5 for hit in asked.structured_content["hits"])
+        same = await ask(client, "search_tiles", text="water", spans=[2240, 1120])
+        assert same.structured_content["hits"]
+        other = await ask(client, "search_tiles", text="water", spans=[1120])
+        assert "the spans" in text_of(other)
         nothing = await ask(client, "search_tiles", text="water", start="2020-01-01",
                             end="2020-02-01")  # fmt: skip
         assert nothing.structured_content["verdict"] == "none"

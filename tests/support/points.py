@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -35,7 +35,10 @@ class Named:
     dim: int = 64
 
 
-META = Meta.of(Named(), sensor="sentinel-2-l2a", spans=(2240,))
+SPANS = (1120.0, 2240.0)
+"""Widths of the tiles of a drawn world, metres."""
+
+META = Meta.of(Named(), sensor="sentinel-2-l2a", spans=SPANS)
 
 
 def tile(number: int = 0, **fields: object) -> Tile:
@@ -46,15 +49,6 @@ def tile(number: int = 0, **fields: object) -> Tile:
         "water": 0.25, "vegetation": 0.5, "bare": 0.25, "snow": 0.0, "valid": 1.0,
     }  # fmt: skip
     return Tile(**{**whole, **fields})  # type: ignore[arg-type]
-
-
-def at(lon: float, lat: float, **fields: object) -> Tile:
-    """The tile of the lattice whose centre is nearest to a place in degrees."""
-    epsg = 32601 + int((lon + 180) // 6) + (100 if lat < 0 else 0)
-    x, y = (float(value) for value in utm.project(epsg, lon, lat))
-    return tile(
-        **{"epsg": epsg, "column": round(x / 1120) - 1, "row": round(y / 1120) + 1, **fields}
-    )
 
 
 def opened(folder: Path, *, wait: float = 60, tuning: Tuning | None = None) -> TileIndex:
@@ -86,8 +80,10 @@ class World:
     def drawn(cls, n: int, dim: int = 64, seed: int = 0) -> World:
         """Images as CLIP sees them: one cone, clusters in it; and texts, in a cone beside it.
 
-        Nine of ten tiles lie in 4° x 4° of Japan, one in 4° x 4° of Fiji, across ±180. Days and
-        cloud are spread evenly; regions and scenes hold .1, 1, 10, 50 % of all, and the rest.
+        Nine of ten tiles lie in 4° x 4° of Japan, one in 4° x 4° of Fiji, across ±180; a fifth of
+        them are small. Days and cloud are spread evenly, and of one in twenty the cloud is not
+        known; regions and scenes hold .1, 1, 10, 50 % of all, and the rest, and a third of the
+        tiles has a region and a scene more.
         """
         rng = np.random.default_rng(seed)
         cone, gap = rng.normal(size=(2, dim))
@@ -99,23 +95,26 @@ class World:
         fiji = rng.random(n) < 0.1
         lon = np.where(fiji, 178, 138) + 4 * rng.random(n)
         lat = np.where(fiji, -20, 34) + 4 * rng.random(n)
-        cells = _cells(lon, lat)
+        spans = np.where(rng.random(n) < 0.2, *SPANS)
         days = rng.integers(DAYS, size=n)
         edges = np.cumsum(SHARES)
         region, scene = np.searchsorted(edges, rng.random((2, n)))
         cloud, water = rng.random((2, n)).round(6)
+        known, single = rng.random((2, n)) > [[0.05], [0.33]]
         tiles = [
             tile(
-                **cells[i], datetime=START + timedelta(days=int(days[i]), seconds=i),
-                cloud=float(cloud[i]), water=float(water[i]), regions=(f"region-{region[i]}",),
-                scene_ids=(f"scene-{scene[i]}",),
+                **where, datetime=START + timedelta(days=int(days[i]), seconds=i),
+                cloud=float(cloud[i]) if known[i] else None, water=float(water[i]),
+                regions=(f"region-{region[i]}",) if single[i] else ("more", f"region-{region[i]}"),
+                scene_ids=(f"scene-{scene[i]}",) if single[i] else (f"scene-{scene[i]}", "both"),
             )
-            for i in range(n)
+            for i, where in enumerate(_squares(lon, lat, spans))
         ]  # fmt: skip
         # Seven decimals are what an index keeps.
         for each, place in zip(tiles, places(tiles), strict=True):
+            west, south, east, north = (round(edge, 7) for edge in place.bounds)
             lon, lat = round(place.lon, 7), round(place.lat, 7)
-            each.placed(Place(lon, lat, tuple(round(edge, 7) for edge in place.bounds)))  # type: ignore[arg-type]
+            each.placed(Place(lon, lat, (west, south, east, north)))
         return cls(tiles=tiles, vectors=images, queries=queries)
 
     def mask(self, filters: Filters) -> NDArray[np.bool_]:
@@ -167,6 +166,9 @@ class World:
                 f"cover {share:.1%}": Filters(cover={"water": (0.3, 0.3 + share)}),
                 f"region {share:.1%}": Filters(regions=(f"region-{i}",)),
                 f"scene {share:.1%}": Filters(scenes=(f"scene-{i}",)),
+                f"label and scene {share:.1%}": Filters(
+                    regions=("more", "nowhere"), scenes=(f"scene-{i}", "both"), max_cloud=share
+                ),
                 f"antimeridian {share:.1%}": Filters(area=_box(180, -18, 4 * (share**0.5))),
                 f"box and days {share:.1%}": Filters(
                     area=_box(140, 36, 4 * share**0.25),
@@ -182,6 +184,10 @@ class World:
             area=_box(140, 36, 3), start=START.date(), max_cloud=0.8, cover={"water": (0.1, 0.9)},
             regions=("region-3", "region-4"), scenes=("scene-2", "scene-3"),
         )  # fmt: skip
+        found["small ones"] = Filters(spans=(1120,), area=_box(140, 36, 2))
+        found["every span"] = Filters(spans=(4480, 2240, 1120.0), regions=("region-2",))
+        found["any cloud"] = Filters(max_cloud=1, regions=("region-2",))
+        found["cloud is known"] = Filters(max_cloud="99.9999%", regions=("region-2",))
         found["none there"] = Filters(regions=("nowhere",))
         return found
 
@@ -196,18 +202,28 @@ def _inside(
     return inside
 
 
-def _cells(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> list[dict[str, int]]:
-    """Zone, column and row of the tile whose centre is nearest to each place; lon may be > 180."""
+def _squares(
+    lon: NDArray[np.float64], lat: NDArray[np.float64], spans: NDArray[np.float64]
+) -> list[dict[str, float]]:
+    """Zone, span, column and row of the tiles whose centres are nearest to some places.
+
+    Args:
+        lon: (n,) degrees, may be beyond 180.
+        lat: (n,) degrees.
+        spans: (n,) metres.
+    """
     lon = np.where(lon > 180, lon - 360, lon)
     zones = 32601 + ((lon + 180) // 6).astype(int) + np.where(lat < 0, 100, 0)
-    found = np.empty((len(lon), 2), int)
+    at = np.empty((len(lon), 2), int)
     for zone in np.unique(zones):
         here = zones == zone
         x, y = utm.project(int(zone), lon[here], lat[here])
-        found[here] = np.column_stack([np.rint(x / 1120) - 1, np.rint(y / 1120) + 1])
+        pitch = spans[here] / 2
+        at[here] = np.column_stack([np.rint(x / pitch) - 1, np.rint(y / pitch) + 1])
+    rows = zip(zones.tolist(), spans.tolist(), at.tolist(), strict=True)
     return [
-        {"epsg": int(zone), "column": int(column), "row": int(row)}
-        for zone, (column, row) in zip(zones, found, strict=True)
+        {"epsg": zone, "span": span, "column": column, "row": row}
+        for zone, span, (column, row) in rows
     ]
 
 

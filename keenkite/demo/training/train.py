@@ -112,57 +112,79 @@ def train(
     model = open_clip.CLIP(**CONFIG, init_logit_scale=math.log(10), init_logit_bias=-2.0).train()
     if start is not None:
         model.load_state_dict(start)
-    tokenize = open_clip.get_tokenizer("ViT-B-32")
-    matrices = [p for p in model.parameters() if p.dim() >= 2]
-    others = [p for p in model.parameters() if p.dim() < 2]
-    optimizer = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}],
-        betas=(0.9, 0.98),
-    )
-    average = torch.optim.swa_utils.AveragedModel(
-        model,
-        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995),  # type: ignore[no-untyped-call]
-    )
-    parts = {"model": model, "optimizer": optimizer, "average": average}
-    step = 0
+    run = _Run(model, total=sum(phase.steps for phase in phases))
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        step = saved["step"]
-        for name, part in parts.items():
-            part.load_state_dict(saved[name])
-    total = sum(phase.steps for phase in phases)
-    begin, first_step, phase_begin = time.monotonic(), step, 0
+        run.resume(torch.load(checkpoint, weights_only=True))
+    end = 0
     for phase in phases:
-        side, left = phase.size // 16, phase_begin + phase.steps - step
-        phase_begin += phase.steps
-        if left <= 0:
+        end += phase.steps
+        if run.step >= end:
             continue
-        for batch in itertools.islice(stream(phase, step), left):
-            rng = np.random.default_rng([seed, step])
-            for group in optimizer.param_groups:
-                group["lr"] = phase.rate * min(1.0, (step + 1) / 100) * _fade(step / total)
-            row, column = rng.integers(0, GRID - side + 1, 2)
-            loss = loss_of(model, batch, tokenize(say(rng)), (int(row), int(column)))
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            average.update_parameters(model)
-            step += 1
-            if step % 20 == 0:
-                spent = (time.monotonic() - begin) / 60
-                more = spent / (step - first_step) * (total - step)
-                print(
-                    f"step {step} of {total}, loss {loss.item():.3f}, {spent:.1f} minutes, "
-                    f"about {more:.0f} left",
-                    file=sys.stderr,
-                    flush=True,
-                )
-            if step % save_every == 0:
-                saved = {name: part.state_dict() for name, part in parts.items()}
-                torch.save({"step": step} | saved, checkpoint)
-    trained: open_clip.CLIP = average.module
+        for batch in itertools.islice(stream(phase, run.step), end - run.step):
+            run.learn(batch, phase, seed)
+            if run.step % save_every == 0:
+                torch.save(run.state(), checkpoint)
+    trained: open_clip.CLIP = run.average.module
     return trained.eval()
+
+
+class _Run:
+    """The model, its optimizer and its moving average, step by step."""
+
+    def __init__(self, model: open_clip.CLIP, *, total: int) -> None:
+        self.step, self._total = 0, total
+        self._tokenize = open_clip.get_tokenizer("ViT-B-32")
+        matrices = [p for p in model.parameters() if p.dim() >= 2]
+        others = [p for p in model.parameters() if p.dim() < 2]
+        self._model = model
+        self._optimizer = torch.optim.AdamW(
+            [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}],
+            betas=(0.9, 0.98),
+        )
+        self.average = torch.optim.swa_utils.AveragedModel(
+            model,
+            multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995),  # type: ignore[no-untyped-call]
+        )
+        self._parts = {"model": model, "optimizer": self._optimizer, "average": self.average}
+        self._begin, self._first = time.monotonic(), 0
+
+    def state(self) -> dict[str, Any]:
+        """What `resume` goes on from."""
+        return {"step": self.step} | {n: part.state_dict() for n, part in self._parts.items()}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from a stopped run."""
+        self.step = self._first = state["step"]
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
+
+    def learn(self, batch: Batch, phase: Phase, seed: int) -> None:
+        """One step."""
+        rng = np.random.default_rng([seed, self.step])
+        for group in self._optimizer.param_groups:
+            warm = min(1.0, (self.step + 1) / 100)
+            group["lr"] = phase.rate * warm * _fade(self.step / self._total)
+        row, column = rng.integers(0, GRID - phase.size // 16 + 1, 2)
+        tokens = self._tokenize(say(rng))
+        loss = loss_of(self._model, batch, tokens, (int(row), int(column)))
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
+        self._optimizer.step()
+        self.average.update_parameters(self._model)
+        self.step += 1
+        if self.step % 20 == 0:
+            self._report(loss.item())
+
+    def _report(self, loss: float) -> None:
+        spent = (time.monotonic() - self._begin) / 60
+        more = spent / (self.step - self._first) * (self._total - self.step)
+        print(
+            f"step {self.step} of {self._total}, loss {loss:.3f}, {spent:.1f} minutes, "
+            f"about {more:.0f} left",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 class _Stream(torch.utils.data.IterableDataset[Batch]):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,22 @@ from keenkite.errors import IndexBusyError, NoIndexError
 from keenkite.files import make_folder, require_room
 from keenkite.index import backend as policy
 from keenkite.index.backend import VECTOR, Found, Tell, Tuning
-from keenkite.index.embedded.filters import INDEX_PARAMETERS, engine_filter
+from keenkite.index.embedded.creation import create_shard
+from keenkite.index.embedded.filters import engine_filter
 from keenkite.index.embedded.folder import Folder
 from keenkite.index.embedded.lock import Hold, writing
 from keenkite.index.embedded.maintenance import maintain
 from keenkite.index.embedded.shard import SharedShard
 from keenkite.index.filters import Condition
 from keenkite.index.meta import Meta
-from keenkite.index.payload import INDEXES
 from keenkite.index.points import Points, labelled, relabelled
 
 FACETS = 100_000
 """More texts at one field than these are not counted."""
+
+GARBAGE, LEAST_GARBAGE = 0.2, 1000
+"""Share of the points, and number, deleted since from which maintenance gives their room back: the
+engine's own limits, below which it leaves a segment as it is."""
 
 SLICE = 500
 """Points per call of the engine: some 70 ms in which no other thread runs."""
@@ -49,7 +54,9 @@ class EdgeBackend:
         self._folder = folder
         self._wait = wait
         self._tuning = tuning
-        self._shard = SharedShard(folder, create=self._create, wait=wait)
+        self._shard = SharedShard(
+            folder, create=partial(create_shard, dim=meta.dim, tuning=tuning), wait=wait
+        )
 
     @classmethod
     def open(
@@ -118,11 +125,19 @@ class EdgeBackend:
             rows = zip(points.ids[part], points.vectors[part], points.payloads[part], strict=True)
             with self._changing("upserting") as shard:
                 labels = _labels(shard, points.ids[part])
+                # The engine reads a memoryview twice as fast as the array behind it.
                 batch = [
-                    engine.Point(i, vector={VECTOR: v}, payload=labelled(p, labels.get(i, ())))
+                    engine.Point(
+                        i,
+                        vector={VECTOR: memoryview(v)},  # type: ignore[dict-item]
+                        payload=labelled(p, labels.get(i, ())),
+                    )
                     for i, v, p in rows
                 ]
                 shard.update(engine.UpdateOperation.upsert_points(batch))
+                if labels and shard.info().indexed_vectors_count:
+                    # What a graph was built over is not overwritten in its place.
+                    self._note_garbage(len(labels))
             replaced |= labels
         return replaced
 
@@ -219,6 +234,7 @@ class EdgeBackend:
                 operation = engine.UpdateOperation.delete_points_by_filter(where)
             with self._changing("deleting") as shard:
                 shard.update(operation)
+                self._note_garbage(len(part))
 
     def flush(self) -> None:
         with self._shard.opened("flushing") as shard:
@@ -246,9 +262,13 @@ class EdgeBackend:
     def maintain(self, tell: Tell | None) -> bool:
         with writing(self._folder.path, "maintenance", self._wait, shared=False):
             self._folder.remove_other_shards()
-            if self.unindexed() < self._tuning.index_from:
+            garbage = self._folder.garbage()
+            full = garbage >= max(LEAST_GARBAGE, GARBAGE * (garbage + self.size()))
+            if self.unindexed() < self._tuning.index_from and not full:
                 return False
             maintain(self._folder, self._shard, tell)
+            if full:
+                self._folder.write_garbage(0)
         return True
 
     def close(self) -> None:
@@ -264,33 +284,9 @@ class EdgeBackend:
             require_room(self._folder.path, ROOM, "a change of the index")
             yield shard
 
-    def _create(self, path: Path) -> engine.EdgeShard:
-        parameters = engine.EdgeVectorParams(
-            size=self.meta.dim,
-            distance=engine.Distance.Dot,
-            memory=engine.Memory.Cold,
-            quantization_config=engine.ScalarQuantizationConfig(
-                type=engine.ScalarType.Int8,
-                quantile=policy.QUANTILE,
-                memory=engine.Memory.Pinned,
-            ),
-        )
-        config = engine.EdgeConfig(
-            vectors={VECTOR: parameters},
-            hnsw_config=engine.HnswIndexConfig(
-                m=policy.HNSW_M,
-                ef_construct=policy.HNSW_EF_CONSTRUCT,
-                full_scan_threshold=self._tuning.full_scan_kb,
-            ),
-            optimizers=engine.EdgeOptimizersConfig(
-                indexing_threshold=max(self._tuning.index_from * self.meta.dim * 4 // 1024, 1)
-            ),
-        )
-        shard = engine.EdgeShard.create(str(path), config)
-        for field, kind in INDEXES.items():
-            parameters = INDEX_PARAMETERS[kind](enable_hnsw=False)
-            shard.update(engine.UpdateOperation.create_field_index(field, parameters))
-        return shard
+    def _note_garbage(self, points: int) -> None:
+        """Count what is deleted and still on the disk; under the hold."""
+        self._folder.write_garbage(self._folder.garbage() + points)
 
 
 def _labels(shard: engine.EdgeShard, ids: Sequence[str]) -> dict[str, list[str]]:

@@ -4,6 +4,7 @@ index.json      what the index is; the marker that the folder is ours
 current         name of the shard in use
 shards/NNNN/    the engine's files; another number after each maintenance
 records/        one small JSON file per note: complete scenes, statistics, what each region holds
+garbage         number of points deleted since their room was given back
 lock, waiting, writer    see `lock`
 """
 
@@ -21,6 +22,7 @@ from keenkite.index.embedded.lock import LOCK_FILES
 from keenkite.index.meta import Meta
 
 META, CURRENT, SHARDS, RECORDS = "index.json", "current", "shards", "records"
+GARBAGE = "garbage"
 
 
 class Folder:
@@ -97,6 +99,17 @@ class Folder:
             # Without a current one, the first is perhaps being made.
             if current is not None and path != current:
                 shutil.rmtree(path, ignore_errors=True)
+
+    def garbage(self) -> int:
+        """Points that are deleted and still take room, as far as is known."""
+        try:
+            return int((self.path / GARBAGE).read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def write_garbage(self, points: int) -> None:
+        """Keep their number; to be called with the hold."""
+        write_whole(self.path / GARBAGE, str(points).encode(), durable=False)
 
     def records(self, kind: str) -> dict[str, dict[str, Any]]:
         """Notes whose keys begin with `kind` and a slash."""

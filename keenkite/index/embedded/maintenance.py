@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from keenkite.errors import StorageError, TileIndexError
-from keenkite.files import require_room
+from keenkite.files import copy_sparse, require_room
 from keenkite.index.backend import Tell
 from keenkite.index.embedded.folder import Folder
 from keenkite.index.embedded.shard import SharedShard
@@ -122,7 +122,7 @@ def _link_files(source: Path, target: Path) -> None:
         try:
             name.hardlink_to(path)
         except OSError:  # a file system without links: copied now, while searches wait
-            shutil.copyfile(path, name)
+            copy_sparse(path, name)
 
 
 def _copy_links(folder: Path) -> None:
@@ -130,5 +130,5 @@ def _copy_links(folder: Path) -> None:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.stat().st_nlink > 1:
             own = path.with_name(f"{path.name}.own")
-            shutil.copyfile(path, own)
+            copy_sparse(path, own)
             own.replace(path)

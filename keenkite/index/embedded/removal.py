@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from keenkite.errors import StorageError
-from keenkite.index.embedded.folder import CURRENT, META, RECORDS, SHARDS
+from keenkite.index.embedded.folder import CURRENT, GARBAGE, META, RECORDS, SHARDS
 from keenkite.index.embedded.lock import LOCK_FILES, Hold, writing
 
 
@@ -25,7 +25,7 @@ def remove_folder(folder: Path, *, wait: float) -> None:
     with writing(folder, "removal", wait, shared=False):
         hold.acquire("removal", wait)
         try:
-            for name in (RECORDS, CURRENT, SHARDS, META, *LOCK_FILES):
+            for name in (RECORDS, CURRENT, SHARDS, GARBAGE, META, *LOCK_FILES):
                 path = folder / name
                 if path.is_dir():
                     shutil.rmtree(path)

@@ -33,6 +33,28 @@ So opening costs at most half of the time when several processes are busy at onc
 """
 
 
+class _Held:
+    """The open shard and the hold on it, apart from who uses them, so that they can outlive it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.hold = Hold(folder)
+        self.shard: engine.EdgeShard | None = None
+
+    def close_shard(self) -> None:
+        """Close it, all of it on the disk, if it is open."""
+        if self.shard is not None:
+            shard, self.shard = self.shard, None
+            shard.flush()
+            shard.close()
+
+    def give_up(self) -> None:
+        """Close it and let others have it."""
+        try:
+            self.close_shard()
+        finally:
+            self.hold.release()
+
+
 class SharedShard:
     """A shard that several processes, and several threads of each, use in turns."""
 
@@ -49,9 +71,12 @@ class SharedShard:
         self._folder = folder
         self._create = create
         self._wait = wait
-        self._hold = Hold(folder.path)
+        self._held = _Held(folder.path)
+        # An index that is dropped without close() frees its shard, and only then the hold.
+        weakref.finalize(self, self._held.give_up)
         self._mutex = threading.RLock()
-        self._shard: engine.EdgeShard | None = None
+        self._opening = 0
+        """Counts how often the shard was opened."""
         self._path = Path()
         self._closed = False
         self._opened_at = self._used_at = self._turn = 0.0
@@ -65,32 +90,32 @@ class SharedShard:
             TileIndexError: the engine failed in here; says how.
         """
         with self._mutex, translated(self._folder.path):
-            shard = self._shard or self._open(purpose)
+            shard = self._held.shard or self._open(purpose)
             try:
                 yield shard
             finally:
                 self._used_at = time.monotonic()
-                if self._used_at - self._opened_at > self._turn and self._hold.wanted():
-                    self._give_up()
+                if self._used_at - self._opened_at > self._turn and self._held.hold.wanted():
+                    self._held.give_up()
 
     @contextmanager
     def set_aside(self, purpose: str) -> Iterator[Path]:
         """The path of the shard, flushed, and open in no process while this lasts."""
         with self._mutex, translated(self._folder.path):
-            if self._shard is None:
+            if self._held.shard is None:
                 # Opening replays what a killed process left in its log.
                 self._open(purpose)
             try:
-                self._close_shard()
+                self._held.close_shard()
                 yield self._path
             finally:
-                self._hold.release()
+                self._held.hold.release()
 
     def close(self) -> None:
         """Give the shard up for good."""
         with self._mutex, translated(self._folder.path):
             self._closed = True
-            self._give_up()
+            self._held.give_up()
 
     def _open(self, purpose: str) -> engine.EdgeShard:
         if self._closed:
@@ -98,7 +123,7 @@ class SharedShard:
                 f"The index {self._folder.path} was closed; open it again to use it."
             )
         self._folder.description()
-        self._hold.acquire(purpose, self._wait)
+        self._held.hold.acquire(purpose, self._wait)
         try:
             self._folder.description()  # perhaps removed while this process waited
             require_room(self._folder.path, ROOM, "opening the index, which writes a log,")
@@ -118,50 +143,38 @@ class SharedShard:
             self._opened_at = self._used_at = time.monotonic()
             self._turn = min(max(self._opened_at - begin, SHORTEST_TURN), LONGEST_TURN)
         except BaseException:
-            self._hold.release()
+            self._held.hold.release()
             raise
-        self._shard, self._path = shard, path
-        # The thread holds the index weakly: an index that is dropped without close() frees its
-        # shard all the same.
+        self._held.shard, self._path = shard, path
+        self._opening += 1
         watch = threading.Thread(
             target=_watch,
-            args=(weakref.ref(self), shard),
+            args=(weakref.ref(self), self._opening),
             name="keenkite-index-watch",
             daemon=True,
         )
         watch.start()
         return shard
 
-    def _give_up(self) -> None:
-        try:
-            self._close_shard()
-        finally:
-            self._hold.release()
-
-    def _close_shard(self) -> None:
-        if self._shard is not None:
-            shard, self._shard = self._shard, None
-            shard.flush()
-            shard.close()
-
-    def _give_up_if_idle(self, shard: engine.EdgeShard) -> bool:
-        """Give up a wanted shard that is idle; whether `shard` is no longer the open one."""
+    def _give_up_if_idle(self, opening: int) -> bool:
+        """Give up a wanted shard that is idle; whether it is no longer open since `opening`."""
         if self._mutex.acquire(blocking=False):
             try:
                 idle = time.monotonic() - self._used_at
-                if self._shard is shard and idle > IDLE and self._hold.wanted():
-                    self._give_up()
+                current = self._opening == opening and self._held.shard is not None
+                if current and idle > IDLE and self._held.hold.wanted():
+                    self._held.give_up()
             finally:
                 self._mutex.release()
-        return self._shard is not shard
+        return self._opening != opening or self._held.shard is None
 
 
-def _watch(owner: weakref.ref[SharedShard], shard: engine.EdgeShard) -> None:
+def _watch(owner: weakref.ref[SharedShard], opening: int) -> None:
     while True:
         time.sleep(IDLE)
         shared = owner()
         try:
-            if shared is None or shared._give_up_if_idle(shard):
+            if shared is None or shared._give_up_if_idle(opening):
                 return
         except Exception:
             logger.exception("Giving up the index failed")

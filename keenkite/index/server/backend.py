@@ -106,7 +106,7 @@ class RemoteBackend:
         return self.meta
 
     def describe(self, meta: Meta) -> None:
-        self._records.write(META, meta.to_json())
+        self._records.describe(meta.to_json())
         self.meta = meta
 
     def add_spans(self, spans: Sequence[float]) -> None:

@@ -45,7 +45,7 @@ def connect(url: str, *, api_key: str | None, timeout: float) -> tuple[QdrantCli
             "An index URL is http(s)://host:port/collection and nothing else; "
             "pass the key of the server as api_key."
         )
-    *prefix, collection = [part for part in parts.path.split("/") if part] or [COLLECTION]
+    prefix, collection = _parts(url)
     if api_key and parts.scheme == "http":
         logger.warning("The API key goes to %s unencrypted; use https.", parts.hostname)
     with warnings.catch_warnings():
@@ -58,19 +58,24 @@ def connect(url: str, *, api_key: str | None, timeout: float) -> tuple[QdrantCli
             timeout=max(round(timeout), 1),
             check_compatibility=False,
         )
-    return client, collection
+    return client, collection or COLLECTION
 
 
 def named_by(url: str) -> str | None:
-    """The collection that a URL names: the last part of its path; None where it ends in "/"."""
-    return urlsplit(url).path.rpartition("/")[2] or None
+    """The collection that a URL names, the last part of its path; None where it has no path."""
+    return _parts(url)[1]
 
 
 def server_of(url: str) -> str:
     """The URL of the server alone: what comes before the collection."""
-    parts = urlsplit(url)
-    prefix = parts.path.rpartition("/")[0].rstrip("/")
-    return f"{parts.scheme}://{parts.netloc}{prefix}"
+    split = urlsplit(url)
+    return "/".join([f"{split.scheme}://{split.netloc}", *_parts(url)[0]])
+
+
+def _parts(url: str) -> tuple[list[str], str | None]:
+    """The prefix of the server, and the collection."""
+    parts = [part for part in urlsplit(url).path.split("/") if part]
+    return parts[:-1], parts[-1] if parts else None
 
 
 @contextmanager

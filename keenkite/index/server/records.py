@@ -50,6 +50,11 @@ class Records:
         added = [note["span"] for note in self.all(SPANS).values()]
         return {**found, "spans": [*found["spans"], *added]}
 
+    def describe(self, description: dict[str, Any]) -> None:
+        """Say that instead of what was said before."""
+        self.delete(list(self.all(SPANS)))
+        self.write(META, description)
+
     def add_span(self, span: float) -> None:
         """Say that tiles of this width are held too."""
         self.write(f"{SPANS}/{span:.3f}", {"span": span})
