@@ -182,6 +182,8 @@ def test_an_empty_page_with_a_next_one_is_no_end() -> None:
     with serving(replay([[], [], dates(2), [], dates(3)])) as server:
         assert ids(search(server)) == [item["id"] for item in dates(3)]
     assert len(server.searches) == 5
+    with serving(circling(lambda *_: items() | {"features": None, "links": None})) as server:
+        assert search(server) == []
 
 
 def test_empty_pages_do_not_go_on_for_ever() -> None:
