@@ -182,7 +182,7 @@ def require_usable(name: str, config: Mapping[str, Any]) -> None:
         )
     size = vision.get("image_size", 224)
     sides = set(size) if isinstance(size, list | tuple) else {size}
-    if len(sides) != 1 or not isinstance(*sides, int):
+    if len(sides) != 1 or not all(isinstance(side, int) for side in sides):
         raise ModelError(
             f"{name}: takes images of {size} px, and tiles are square. Choose another model."
         )
