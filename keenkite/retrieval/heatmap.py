@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from keenkite import utm
-from keenkite.encoder import bands_of
+from keenkite.encoder import Pixels, bands_of
 from keenkite.errors import InputError
 from keenkite.retrieval.concepts import BACKGROUND, concept_and_rivals
 from keenkite.tiling import TILE
 
 if TYPE_CHECKING:
-    from keenkite.encoder import Encoder, Pixels
+    from keenkite.encoder import Encoder
     from keenkite.tiling import Tile
 
 MAX_TILES = 256
@@ -55,7 +55,7 @@ _SLOPE = 0.3
 class _FineEncoder(Protocol):
     """An encoder that can look closer."""
 
-    def patch_features(self, rgb: NDArray[np.uint8], *, grid_scale: int) -> NDArray[np.float32]: ...
+    def patch_features(self, rgb: Pixels, *, grid_scale: int) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,9 +100,11 @@ def heatmap(
     background: Sequence[str] = BACKGROUND,
     grid_scale: int = 1,
 ) -> Heatmap:
-    """Where in one tile, uint8 (224, 224, 3), a text's thing is: see `heatmaps`."""
+    """Where in one tile, (224, 224, channels), a text's thing is: see `heatmaps`."""
     if rgb.ndim != 3:
-        raise InputError(f"A tile is (224, 224, 3), not {rgb.shape}; use heatmaps() for several.")
+        raise InputError(
+            f"A tile is (224, 224, channels), not {rgb.shape}; use heatmaps() for several."
+        )
     return heatmaps(encoder, rgb[None], text, background=background, grid_scale=grid_scale)[0]
 
 
@@ -120,7 +122,8 @@ def heatmaps(
 
     Args:
         encoder: Gives patch features; the vectors of an index are not needed.
-        rgb: uint8 (n, 224, 224, 3), n at most 256; for an encoder with bands, what it is shown.
+        rgb: (n, 224, 224, channels) as the encoder sees them, see `keenkite.encoder.Pixels`; n at
+            most 256.
         text: One concept, such as "airport".
         background: What else is seen from above; what means nearly the same as the text is left
             out.
@@ -132,10 +135,10 @@ def heatmaps(
         ModelError: the model has no patches, or answers with numbers that are not finite.
     """
     bands = bands_of(encoder)
-    dtype, channels = ("uint8", 3) if bands is None else ("uint16", len(bands))
-    if rgb.dtype != dtype or rgb.ndim != 4 or rgb.shape[1:] != (TILE, TILE, channels):
+    kind, channels = ("uint8", 3) if bands is None else ("uint16", len(bands))
+    if rgb.dtype != kind or rgb.ndim != 4 or rgb.shape[1:] != (TILE, TILE, channels):
         raise InputError(
-            f"Tiles are {dtype} (n, {TILE}, {TILE}, {channels}); these are {rgb.dtype} {rgb.shape}."
+            f"Tiles are {kind} (n, {TILE}, {TILE}, {channels}); these are {rgb.dtype} {rgb.shape}."
         )
     if len(rgb) > MAX_TILES:
         raise InputError(f"{len(rgb)} heatmaps at once are too many: ask for {MAX_TILES} at most.")
