@@ -215,7 +215,8 @@ class Client:
             there = {name for name, _ in parse_qsl(urlsplit(url).query)}
             given = self._credentials.parameters
             own = {name: value for name, value in given.items() if name not in there}
-            login = self._credentials.login
+            if self._credentials.login is not None:  # as UTF-8: requests knows Latin-1 alone
+                login = tuple(part.encode() for part in self._credentials.login)
         try:
             return self._session.request(
                 method,
