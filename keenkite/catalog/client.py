@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urljoin, urlsplit, url
 
 import requests
 from requests import RequestException
+from requests.auth import HTTPBasicAuth
 
 from keenkite.catalog.values import parse_json
 from keenkite.settings import ca_bundle
@@ -216,7 +217,7 @@ class Client:
             given = self._credentials.parameters
             own = {name: value for name, value in given.items() if name not in there}
             if self._credentials.login is not None:  # as UTF-8: requests knows Latin-1 alone
-                login = tuple(part.encode() for part in self._credentials.login)
+                login = HTTPBasicAuth(*(part.encode() for part in self._credentials.login))
         try:
             return self._session.request(
                 method,
