@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import subprocess
+from base64 import b64decode
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -167,6 +168,14 @@ def test_links_of_a_service_behind_a_proxy_are_meant_as_https() -> None:
 )
 def test_credentials_go_to_their_own_origin(url: str, fits: bool) -> None:
     assert Credentials.of("https://u:p@stac.example/").fit(url) is fits
+
+
+def test_a_password_may_hold_any_letter() -> None:
+    with serving(replay([dates(1)])) as server:
+        url = server.url.replace("://", "://j%C3%BCrgen:10%E2%82%AC@")
+        assert len(StacApi(url).search(KANTO, START, END)) == 1
+    sent = b64decode(server.requests[0].headers["Authorization"].removeprefix("Basic "))
+    assert sent.decode() == "jürgen:10€"
 
 
 def test_credentials_go_from_http_to_https_of_the_same_host() -> None:
