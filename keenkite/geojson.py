@@ -94,6 +94,8 @@ def _system(member: object) -> CRS | None:
     name: object = member
     if isinstance(facts, Mapping):
         name = facts.get("name", f"EPSG:{facts.get('code')}" if "code" in facts else member)
+    if isinstance(name, str):
+        name = name.removeprefix("+init=")
     try:
         crs = CRS.from_user_input(name)
         if not (crs.is_projected or crs.is_geographic):

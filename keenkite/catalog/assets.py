@@ -16,9 +16,6 @@ from urllib.parse import unquote, urlsplit
 from keenkite.catalog.values import ItemError, JSONObject, as_number, as_numbers, as_text, objects
 from keenkite.sensors import COLOURS, Sensor
 
-REQUIRED = (*COLOURS, "scl")
-"""Assets that a scene cannot do without."""
-
 _WAVELENGTHS = {
     "B02": 0.490, "B03": 0.560, "B04": 0.665, "B05": 0.704, "B06": 0.740, "B07": 0.783,
     "B08": 0.842, "B8A": 0.865, "B11": 1.610, "B12": 2.190,
@@ -31,7 +28,14 @@ _ALIASES = {
     "swir1": "swir16", "swir2": "swir22",
 }  # fmt: skip
 """Common names of STAC's extension of 2024, and what others write -> band."""
-_SCL = ("scl", "sceneclassification", "sceneclassificationmap", "sceneclassificationlayer")
+_SCL = (
+    "sceneclassification",
+    "sceneclassificationmap",
+    "sceneclassificationlayer",
+    "classification",
+)
+_SCL_CLASSES = frozenset(range(1, 12))
+"""What `classification:classes` of a scene classification tells apart, besides nodata."""
 _NOISE = frozenset(
     (
         "10m", "20m", "60m", "jp2", "tif", "tiff", "cog", "band", "image", "img", "l2a", "sr",
@@ -80,6 +84,11 @@ class _Candidate:
     rank: int
 
 
+def required_of(sensor: Sensor) -> tuple[str, ...]:
+    """The assets that a scene cannot do without."""
+    return (*COLOURS, *([sensor.classes.key] if sensor.classes is not None else []))
+
+
 def find_assets(assets: JSONObject, sensor: Sensor) -> dict[str, list[JSONObject]]:
     """The assets of an item that are bands of a sensor, or its classification.
 
@@ -99,7 +108,7 @@ def find_assets(assets: JSONObject, sensor: Sensor) -> dict[str, list[JSONObject
                 rank = ranks.index(key) if key in ranks else len(ranks)
                 one = _Candidate(key=key, asset=asset, clearness=clearness, rank=rank)
                 found.setdefault(band, []).append(one)
-    for band in REQUIRED:
+    for band in required_of(sensor):
         if band not in found:
             raise ItemError(_lack(band, assets, known))
     return {
@@ -156,7 +165,7 @@ def _bands_of(key: str, asset: JSONObject, known: _Known) -> Iterator[tuple[str,
         if meant := _by_description(one, known):
             yield meant, DESCRIBED
             return
-    if _plain(as_text(asset.get("title")) or "").startswith(_SCL[1]) and "scl" in known.keys:
+    if "scl" in known.keys and _is_classification(asset):
         yield "scl", DESCRIBED
         return
     for name in (key, unquote(urlsplit(as_text(asset.get("href")) or "").path).rpartition("/")[2]):
@@ -173,8 +182,18 @@ def _described(asset: JSONObject) -> list[JSONObject]:
     return bands
 
 
+def _is_classification(asset: JSONObject) -> bool:
+    """By its title, or by the classes that it tells apart."""
+    if _plain(as_text(asset.get("title")) or "").startswith(_SCL[0]):
+        return True
+    places = [asset, *objects(asset.get("bands")), *objects(asset.get("raster:bands"))]
+    classes = [one for place in places for one in objects(place.get("classification:classes"))]
+    values = {as_number(one.get("value")) for one in classes}
+    return values >= _SCL_CLASSES
+
+
 def _by_description(one: JSONObject, known: _Known) -> str | None:
-    for field in ("name", "eo:common_name", "common_name"):
+    for field in ("name", "eo:common_name", "common_name", "description"):
         if band := known.names.get(_plain(as_text(one.get(field)) or "")):
             return band
     common = _plain(as_text(one.get("eo:common_name", one.get("common_name"))) or "")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import unquote, urlsplit
 
 from keenkite.area import Area
 from keenkite.catalog.folder import ItemFolder
@@ -63,6 +64,8 @@ def open_catalog(
     """
     if location.lower().startswith(("http://", "https://")):
         return StacApi(location, collections, allow_s3=allow_s3, signer=signer)
+    if location.lower().startswith("file://"):
+        location = unquote(urlsplit(location).path)
     if "://" in location:
         raise CatalogError(
             f"a catalog at {location.split('://')[0]}:// cannot be read: "

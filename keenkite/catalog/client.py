@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urljoin, urlsplit, url
 
 import requests
 from requests import RequestException
+from requests.auth import HTTPBasicAuth
 
 from keenkite.catalog.values import parse_json
 from keenkite.settings import ca_bundle
@@ -215,7 +216,8 @@ class Client:
             there = {name for name, _ in parse_qsl(urlsplit(url).query)}
             given = self._credentials.parameters
             own = {name: value for name, value in given.items() if name not in there}
-            login = self._credentials.login
+            if self._credentials.login is not None:  # as UTF-8: requests knows Latin-1 alone
+                login = HTTPBasicAuth(*(part.encode() for part in self._credentials.login))
         try:
             return self._session.request(
                 method,

@@ -25,7 +25,7 @@ _MOST = 10_000_000
 _LONGEST = 20_000
 """Characters of WKT that are looked at."""
 _CODES = (
-    r"(?:epsg:+)?(\d{4,6})",
+    r"(?:\+init=)?(?:epsg:+)?(\d{4,6})",
     r"urn:(?:x-)?ogc:def:crs:epsg:[^:]*:(\d+)",
     r"https?://www\.opengis\.net/def/crs/epsg/[^/]+/(\d+)/?",
 )

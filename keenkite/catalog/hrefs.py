@@ -104,8 +104,10 @@ def _file(href: str, base: Path) -> Path:
     """An href is a URL, where a space is %20; many programs write the plain name instead."""
     parts = urlsplit(href)
     path = parts.path if parts.scheme else href
-    written, meant = base / path, base / unquote(path)
-    return (written if _exists(written) else meant).resolve()
+    written, meant, windows = (
+        base / name for name in (path, unquote(path), unquote(path).replace("\\", "/"))
+    )
+    return next((file for file in (written, meant, windows) if _exists(file)), meant).resolve()
 
 
 def _plain(href: str) -> str:

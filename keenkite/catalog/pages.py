@@ -125,9 +125,10 @@ def _check_limits(count: int, empty: int) -> None:
 
 
 def _page(content: Any, url: str) -> Page:
-    if not isinstance(content, Mapping) or not isinstance(content["features"], list):
+    if not isinstance(content, Mapping) or not isinstance(content["features"], list | None):
         raise TypeError("no page of items")
-    items = objects(content["features"])
+    members = content["features"] or []
+    items = objects(members)
     matched = content.get("numberMatched", _object(content.get("context")).get("matched"))
     number = as_number(matched)
     parts = urlsplit(url)._replace(query="", fragment="")
@@ -135,7 +136,7 @@ def _page(content: Any, url: str) -> Page:
         items=items,
         url=urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])),
         matched=None if number is None else int(number),
-        broken=len(content["features"]) - len(items),
+        broken=len(members) - len(items),
     )
 
 

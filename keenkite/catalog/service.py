@@ -101,12 +101,13 @@ def other_collections(
 
 
 def _is_sentinel2(collection: JSONObject) -> bool:
-    """Whether a collection says of itself that it is of Sentinel-2 L2A."""
+    """Whether a collection says of itself that it is of Sentinel-2, and not of another level."""
     summaries = collection.get("summaries")
     facts = summaries if isinstance(summaries, Mapping) else {}
     said = [collection.get(name) for name in ("id", "title", "keywords")]
     said += [facts.get(name) for name in ("constellation", "platform", "processing:level")]
     words = " ".join(map(str, said)).casefold()
     mission = re.search(r"sentinel[-_ ]?s?2|(?<![a-z0-9])s2(?![0-9])", words)
-    level = re.search(r"l(evel)?[-_ ]?2a|msil?2a|surface reflectance|bottom[- ]of", words)
-    return mission is not None and level is not None
+    level = re.search(r"l(evel)?[-_ ]?2a|surface reflectance|bottom[- ]of", words)
+    other = re.search(r"(?<![a-z])l(evel)?[-_ ]?[13]|top[- ]of", words)
+    return mission is not None and (level is not None or other is None)

@@ -18,7 +18,7 @@ import shapely
 
 from keenkite import utm
 from keenkite.catalog import processing
-from keenkite.catalog.assets import REQUIRED, find_assets
+from keenkite.catalog.assets import find_assets, required_of
 from keenkite.catalog.grid import UnstatedError, on_pixels, stated_grid
 from keenkite.catalog.hrefs import Base, home_of, locate
 from keenkite.catalog.signing import Signer
@@ -33,7 +33,7 @@ from keenkite.catalog.values import (
 from keenkite.scene import Grid, Scene
 from keenkite.sensors import SENTINEL2
 
-__all__ = ["NONSENSE", "REQUIRED", "ItemError", "RawItem", "cloud_of", "scene_from_item", "time_of"]
+__all__ = ["NONSENSE", "ItemError", "RawItem", "cloud_of", "scene_from_item", "time_of"]
 
 _FULL = 1.0
 """Percent of a scene without data that is not worth an outline."""
@@ -96,7 +96,7 @@ class RawItem:
             try:
                 found[band] = _first(assets, band, base, allow_s3=self.allow_s3)
             except ItemError:
-                if band in REQUIRED:
+                if band in required_of(SENTINEL2):
                     raise
         return found if self.signer is None else self.signer.signing(found, self.item)
 

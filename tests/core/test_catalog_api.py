@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import subprocess
+from base64 import b64decode
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -169,6 +170,14 @@ def test_credentials_go_to_their_own_origin(url: str, fits: bool) -> None:
     assert Credentials.of("https://u:p@stac.example/").fit(url) is fits
 
 
+def test_a_password_may_hold_any_letter() -> None:
+    with serving(replay([dates(1)])) as server:
+        url = server.url.replace("://", "://j%C3%BCrgen:10%E2%82%AC@")
+        assert len(StacApi(url).search(KANTO, START, END)) == 1
+    sent = b64decode(server.requests[0].headers["Authorization"].removeprefix("Basic "))
+    assert sent.decode() == "jürgen:10€"
+
+
 def test_credentials_go_from_http_to_https_of_the_same_host() -> None:
     own = Credentials.of("http://u:p@stac.example/")
     assert own.fit("https://stac.example/x")
@@ -182,6 +191,8 @@ def test_an_empty_page_with_a_next_one_is_no_end() -> None:
     with serving(replay([[], [], dates(2), [], dates(3)])) as server:
         assert ids(search(server)) == [item["id"] for item in dates(3)]
     assert len(server.searches) == 5
+    with serving(circling(lambda *_: items() | {"features": None, "links": None})) as server:
+        assert search(server) == []
 
 
 def test_empty_pages_do_not_go_on_for_ever() -> None:

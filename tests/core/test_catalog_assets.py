@@ -194,6 +194,23 @@ def test_metadata_counts_for_more_than_the_parts_of_a_name() -> None:
     assert found(assets)["red"] == "red.tif"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"title": "Scene classification map (SCL)"},
+        {"title": "Scene Classification Layer"},
+        {"classification:classes": [{"value": value} for value in range(12)]},
+        {"bands": [{"classification:classes": [{"value": value} for value in range(1, 12)]}]},
+        {"bands": [{"name": "SCL"}]},
+        {"eo:bands": [{"name": "b1", "description": "SCL"}]},
+    ],
+)
+def test_a_classification_is_known_by_what_is_said_of_it(said: dict[str, Any]) -> None:
+    assets = {key: {"href": file_of(key)} for key in ("red", "green", "blue")}
+    masks = {"clouds": {"href": "c.tif", "classification:classes": [{"value": 0}, {"value": 1}]}}
+    assert found(assets | masks | {"x": {"href": "classes.tif"} | said})["scl"] == "classes.tif"
+
+
 def test_bands_in_one_file_are_named() -> None:
     bands = [{"name": code} for code in CODES.values()]
     with pytest.raises(ItemError, match="'stack' holds several bands, and each needs a file"):

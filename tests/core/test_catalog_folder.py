@@ -53,6 +53,7 @@ def test_a_byte_order_mark_is_no_matter(encoding: str, tmp_path: Path) -> None:
         assert file.read_bytes().startswith(marks)
     assert days(tmp_path) == [0]
     assert days(file) == [0]
+    assert days(file.as_uri()) == [0]
 
 
 def test_links_to_folders_and_files_are_followed(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from keenkite.catalog import ItemFolder
 from keenkite.catalog.stac_items import ItemError, RawItem, scene_from_item
 from keenkite.errors import CatalogError
 from tests.support.earth_search import NOON, c1_item
+from tests.support.range_server import serve
 
 WEST, NORTH = 300_000.0, 4_000_020.0
 GRID = (32654, WEST, NORTH, 10_980, 10_980)
@@ -104,6 +105,7 @@ def test_box_and_shape_or_transform_are_a_grid_too(fields: dict[str, Any]) -> No
         {"epsg": "32654"},
         {"epsg": 32654.0},
         {"epsg": "EPSG:32654"},
+        {"epsg": "+init=epsg:32654"},
         {"epsg": None, "code": "EPSG:32654"},
         {"epsg": ..., "code": "epsg:32654"},
         {"epsg": ..., "code": " EPSG:32654 "},
@@ -203,6 +205,19 @@ def test_an_item_that_states_none_has_the_grid_of_its_file(
 ) -> None:
     write(tmp_path, stated(**fields))
     assert search(tmp_path) == [(32654, WEST, NORTH, 400, 300)]
+
+
+def test_a_file_on_the_network_is_asked_for_its_header_alone(tmp_path: Path) -> None:
+    write(tmp_path / "files", stated(epsg=..., shape=..., transform=...))
+    item = json.loads((tmp_path / "files" / "item.json").read_text())
+    with serve(tmp_path / "files") as files:
+        for key in ("red", "green", "blue", "scl"):
+            item["assets"][key]["href"] = f"{files.url}/{key}.tif"
+        (tmp_path / "item.json").write_text(json.dumps(item))
+        (tmp_path / "files" / "item.json").unlink()
+        assert search(tmp_path) == [(32654, WEST, NORTH, 400, 300)]
+        assert set(files.requests) == {"red.tif"}
+        assert sum(length for _, length in files.ranges["red.tif"]) < 40_000
 
 
 def test_a_coarser_file_gives_as_much_ground(tmp_path: Path) -> None:

@@ -127,6 +127,7 @@ def test_files_are_found_by_the_name_that_is_written_or_meant(tmp_path: Path) ->
         "../100%25/a.tif": "100%25/a.tif",  # a folder of this very name
         "../b#1?.tif": "b#1?.tif",
         "../b%231%3F.tif": "b#1?.tif",
+        "..\\my scene\\a.tif": "my scene/a.tif",
         (tmp_path / "my scene/a.tif").as_uri(): "my scene/a.tif",
         f"file://localhost{tmp_path}/my%20scene/a.tif": "my scene/a.tif",
         f"{tmp_path}/my scene/a.tif": "my scene/a.tif",

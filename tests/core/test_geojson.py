@@ -167,6 +167,7 @@ def crs(name):
         crs("urn:ogc:def:crs:EPSG::32654"),
         crs("EPSG:32654"),
         crs("epsg:32654"),
+        crs("+init=epsg:32654"),
         crs("http://www.opengis.net/def/crs/EPSG/0/32654"),
         {"type": "EPSG", "properties": {"code": 32654}},
         "EPSG:32654",

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keenkite.catalog.stac_items import (
-    REQUIRED,
     ItemError,
     RawItem,
     scene_from_item,
@@ -21,6 +20,7 @@ from tests.support.earth_search import NOON, c1_item, legacy_item
 from tests.support.paths import SHARED
 
 URL = "https://stac.example/v1/search"
+REQUIRED = ("red", "green", "blue", "scl")
 
 
 def scene_of(item: dict[str, Any], base: Path | str = URL) -> Any:
