@@ -1,8 +1,8 @@
 """What encoding costs: heatmaps beside vectors, short texts, bf16, and open_clip's bare model.
 
-    python benchmarks/encode.py [--rounds 7] [--batch 8] [--threads N]
+    python benchmarks/encode.py [--model remoteclip-vit-b-32] [--rounds 7] [--batch 8] [--threads N]
 
-ViT-B/32 with random weights on the CPU (no network; time does not depend on the weights). All
+A record's model with random weights on the CPU (no network; time does not depend on them). All
 ways run in turn in every round, on the same images and texts; each ratio is the median over
 rounds of the ratio within a round, so that a machine with other work to do still compares alike.
 """
@@ -16,6 +16,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -24,16 +25,16 @@ from numpy.typing import NDArray
 
 from keenkite.encoder import ClipEncoder
 from keenkite.encoder.devices import choose_device
-from keenkite.encoder.records import RECORDS
+from keenkite.encoder.records import RECORDS, ModelRecord
+from keenkite.encoder.weights import bare_model
 
-RECORD = RECORDS["remoteclip-vit-b-32"]
 TEXTS = 16
 """In a batch of texts; none longer than ten tokens with its start and its end."""
 WORDS = ("airport", "golf", "dam", "port", "forest", "river", "city", "road", "lake", "field")
 
 
-def make_encoder(model: torch.nn.Module, dtype: torch.dtype) -> ClipEncoder:
-    return ClipEncoder(RECORD, model, device=torch.device("cpu"), dtype=dtype)
+def make_encoder(record: ModelRecord, model: torch.nn.Module, dtype: torch.dtype) -> ClipEncoder:
+    return ClipEncoder(record, model, device=torch.device("cpu"), dtype=dtype)
 
 
 def seconds(way: Callable[[], object]) -> float:
@@ -68,11 +69,12 @@ def verdict(what: str, value: float, *, most: float | None = None, least: float 
     print(f"  {what:<58} {value:8.4f}   ({wanted}: {'met' if met else 'NOT MET'})")
 
 
-def images(rounds: int, batch: int) -> None:
-    model = open_clip.CLIP(**RECORD.config()).eval()
-    encoder = make_encoder(model, torch.float32)
-    rgb = np.random.default_rng(0).integers(0, 256, (batch, 224, 224, 3), np.uint8)
-    x = torch.randn(batch, 3, 224, 224)
+def images(record: ModelRecord, rounds: int, batch: int) -> None:
+    model: Any = bare_model(record).eval()
+    encoder = make_encoder(record, model, torch.float32)
+    top, kind = (256, np.uint8) if record.bands is None else (10_000, np.uint16)
+    rgb = np.random.default_rng(0).integers(0, top, (batch, 224, 224, record.channels), kind)
+    x = torch.randn(batch, record.channels, 224, 224)
 
     def forward() -> None:
         with torch.inference_mode():
@@ -85,7 +87,7 @@ def images(rounds: int, batch: int) -> None:
     }
     auto = choose_device("cpu", "auto")[1]
     if auto is torch.bfloat16:
-        narrow = make_encoder(copy.deepcopy(model), torch.bfloat16)
+        narrow = make_encoder(record, copy.deepcopy(model), torch.bfloat16)
         ways["encode_images, bf16"] = lambda: narrow.encode_images(rgb)
     taken = measure(ways, rounds)
     print(f"images, batch of {batch}")
@@ -114,9 +116,9 @@ def images(rounds: int, batch: int) -> None:
         print("  bf16: this processor has no instructions for it, and fp32 is used")
 
 
-def texts(rounds: int) -> None:
-    model = open_clip.CLIP(**RECORD.config()).eval()
-    encoder = make_encoder(model, torch.float32)
+def texts(record: ModelRecord, rounds: int) -> None:
+    model: Any = bare_model(record).eval()
+    encoder = make_encoder(record, model, torch.float32)
     tokenize = open_clip.get_tokenizer("ViT-B-32-quickgelu")
     fresh = (" ".join(words) for words in itertools.permutations(WORDS, 6))  # none comes twice
 
@@ -157,6 +159,7 @@ def texts(rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--model", choices=RECORDS, default="remoteclip-vit-b-32")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument(
@@ -164,13 +167,14 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    record = RECORDS[arguments.model]
     print(
-        f"{RECORD.architecture}, random weights, {platform.machine()}, "
+        f"{record.name} ({record.architecture}), random weights, {platform.machine()}, "
         f"{torch.get_num_threads()} threads, torch {torch.__version__}"
     )
     torch.manual_seed(0)
-    images(arguments.rounds, arguments.batch)
-    texts(arguments.rounds)
+    images(record, arguments.rounds, arguments.batch)
+    texts(record, arguments.rounds)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Encoding on a CUDA device: fp16, growing batches, open_clip's bare forward beside ours.
 
-    python benchmarks/gpu.py [--models ViT-B-32 ViT-L-14] [--batches 64 256 1024]
+    python benchmarks/gpu.py [--models remoteclip-vit-b-32 llama3-ms-clip-base] [--batches 64 256]
 
-Random weights (time does not depend on them), no network. "ours" starts with uint8 tiles in
-ordinary memory and ends with unit vectors there; "bare" is the model alone, on a batch that lies
+Random weights (time does not depend on them), no network. "ours" starts with tiles in ordinary
+memory and ends with unit vectors there; "bare" is the model alone, on a batch that lies
 on the device already. Prints that there is no CUDA device, and exits with 0, where there is none.
 """
 
@@ -15,15 +15,14 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import open_clip
 import torch
-from numpy.typing import NDArray
 
-from keenkite.encoder import ClipEncoder
-from keenkite.encoder.records import RECORDS
+from keenkite.encoder import ClipEncoder, Pixels
+from keenkite.encoder.records import RECORDS, ModelRecord
+from keenkite.encoder.weights import bare_model
 
 CUDA = torch.device("cuda")
-RECORD_OF = {"ViT-B-32": "remoteclip-vit-b-32", "ViT-L-14": "remoteclip-vit-l-14"}
+USUAL = ["remoteclip-vit-b-32", "remoteclip-vit-l-14", "llama3-ms-clip-base"]
 
 
 def rate(way: Callable[[], object], count: int, *, rounds: int = 5) -> float:
@@ -39,30 +38,32 @@ def rate(way: Callable[[], object], count: int, *, rounds: int = 5) -> float:
     return count / statistics.median(taken)
 
 
-def tiles(n: int) -> NDArray[np.uint8]:
-    return np.random.default_rng(0).integers(0, 256, (n, 224, 224, 3), np.uint8)
+def tiles(record: ModelRecord, n: int) -> Pixels:
+    """Noise as the model sees tiles: bytes, or reflectance × 10,000."""
+    top, kind = (256, np.uint8) if record.bands is None else (10_000, np.uint16)
+    return np.random.default_rng(0).integers(0, top, (n, 224, 224, record.channels), kind)
 
 
 def benchmark(name: str, batches: list[int]) -> None:
     torch.manual_seed(0)
-    record = RECORDS[RECORD_OF[name]]
-    bare = open_clip.CLIP(**record.config()).eval()
-    some = tiles(32)
+    record = RECORDS[name]
+    bare = bare_model(record).eval()
+    some = tiles(record, 32)
     wide = ClipEncoder(record, bare, device=CUDA, dtype=torch.float32).encode_images(some)
     encoder = ClipEncoder(record, bare, device=CUDA, dtype=torch.float16)  # the same model, cast
     cosine = (encoder.encode_images(some) * wide).sum(axis=1).min()
     print(f"{name}: fp16 against fp32, lowest cosine {cosine:.5f}")
     print(f"  {'batch':>6} {'ours':>10} {'with patches':>13} {'bare':>10} {'ours/bare':>10}")
     for batch in batches:
-        rgb = tiles(batch)
-        x = torch.randn(batch, 3, 224, 224, device=CUDA, dtype=torch.float16)
+        shown = tiles(record, batch)
+        x = torch.randn(batch, record.channels, 224, 224, device=CUDA, dtype=torch.float16)
 
         def forward(x: torch.Tensor = x) -> None:
             with torch.inference_mode():
-                bare.encode_image(x, normalize=True)
+                bare.encode_image(x, normalize=True)  # type: ignore[operator]
 
-        ours = rate(lambda rgb=rgb: encoder.encode_images(rgb), batch)
-        patches = rate(lambda rgb=rgb: encoder.encode_with_patches(rgb), batch)
+        ours = rate(lambda shown=shown: encoder.encode_images(shown), batch)
+        patches = rate(lambda shown=shown: encoder.encode_with_patches(shown), batch)
         alone = rate(forward, batch)
         print(
             f"  {batch:>6} {ours:>8.0f}/s {patches:>11.0f}/s {alone:>8.0f}/s {ours / alone:>10.2f}"
@@ -71,7 +72,7 @@ def benchmark(name: str, batches: list[int]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--models", nargs="+", choices=RECORD_OF, default=list(RECORD_OF))
+    parser.add_argument("--models", nargs="+", choices=RECORDS, default=USUAL)
     parser.add_argument("--batches", nargs="+", type=int, default=[64, 256, 1024])
     arguments = parser.parse_args()
     if not torch.cuda.is_available():

@@ -2,59 +2,137 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError, ProjError
 
 from keenkite.errors import InputError
 
 Ring: TypeAlias = NDArray[np.float64]
 """(n, 2) closed, (lon, lat) in degrees, without jumps: may go on beyond ±180."""
 
+_MEMBERS = {
+    "GeometryCollection": ("geometries", "the geometries of a collection"),
+    "FeatureCollection": ("features", "the features of a collection"),
+}
+_PIECES = 64
+"""Into so many the longest edge of a polygon is cut before it is reprojected, others alike: what
+is straight in one system is bent in another, by 4,096 times less then."""
+
+
+def read_geojson(path: Path) -> Any:
+    """A parsed file, with or without a byte order mark.
+
+    Raises:
+        InputError: it cannot be read, or is no JSON.
+    """
+    try:
+        # From bytes: json tells the UTF of a file by itself, with or without a mark.
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no GeoJSON file to be read: {error}") from None
+
 
 def polygons(obj: Mapping[str, Any]) -> list[shapely.Polygon]:
     """Every polygon of a GeoJSON object: one or more, each valid, (lon, lat), maybe beyond ±180.
 
+    What names another coordinate system in a `crs` member, as GeoJSON had it before RFC 7946, is
+    reprojected.
+
     Raises:
-        InputError: says which polygon is wrong, and how.
+        InputError: says which polygon is wrong, and how; or names the system that is not known.
     """
     found = [
-        _polygon(rings, f"polygon {number}") for number, rings in enumerate(_find(obj), start=1)
+        _polygon(_degrees(rings, crs, f"polygon {number}"), f"polygon {number}")
+        for number, (rings, crs) in enumerate(_find(obj), start=1)
     ]
     if not found:
         raise InputError("the GeoJSON holds no polygon: an area needs at least one")
     return found
 
 
-def _find(obj: object) -> Iterator[object]:
-    """The coordinates of each polygon, however deep."""
-    todo: list[object] = [obj]
+def _find(obj: object) -> Iterator[tuple[object, CRS | None]]:
+    """(coordinates, system that is not degrees of WGS 84) of each polygon, however deep."""
+    todo: list[tuple[object, CRS | None]] = [(obj, None)]
     while todo:
-        item = todo.pop()
+        item, crs = todo.pop()
         kind = item.get("type") if isinstance(item, Mapping) else None
         if not isinstance(item, Mapping) or not isinstance(kind, str):
             raise InputError(f'{_short(item)} is not GeoJSON: pass an object that has a "type"')
+        if item.get("crs") is not None:
+            crs = _system(item["crs"])
         if kind == "Polygon":
-            yield item.get("coordinates")
+            yield item.get("coordinates"), crs
         elif kind == "MultiPolygon":
-            yield from _list(item.get("coordinates"), "the coordinates of a MultiPolygon")
-        elif kind == "GeometryCollection":
-            todo += reversed(_list(item.get("geometries"), "the geometries of a collection"))
-        elif kind == "FeatureCollection":
-            todo += reversed(_list(item.get("features"), "the features of a collection"))
+            for one in _list(item.get("coordinates"), "the coordinates of a MultiPolygon"):
+                yield one, crs
+        elif kind in _MEMBERS:
+            name, what = _MEMBERS[kind]
+            todo += [(member, crs) for member in reversed(_list(item.get(name), what))]
         elif kind == "Feature":
             if item.get("geometry") is not None:  # a feature may have no place, and then no ground
-                todo.append(item["geometry"])
+                todo.append((item["geometry"], crs))
         else:
             raise InputError(
                 f"an area is made of Polygons, not of a {_short(kind)}: "
                 f"for the ground around a place use Area.around(lon, lat, radius_km)"
             )
+
+
+def _system(member: object) -> CRS | None:
+    """The coordinate system that a `crs` member names; None for degrees of WGS 84."""
+    facts = member.get("properties") if isinstance(member, Mapping) else None
+    name: object = member
+    if isinstance(facts, Mapping):
+        name = facts.get("name", f"EPSG:{facts.get('code')}" if "code" in facts else member)
+    if isinstance(name, str):
+        name = name.removeprefix("+init=")
+    try:
+        crs = CRS.from_user_input(name)
+        if not (crs.is_projected or crs.is_geographic):
+            raise CRSError("not one of places")
+    except (CRSError, ValueError, TypeError):
+        raise _unknown(name) from None
+    return None if crs.equals(CRS.from_epsg(4326), ignore_axis_order=True) else crs
+
+
+def _unknown(name: object) -> InputError:
+    return InputError(
+        f"the GeoJSON is in the coordinate system {_short(name)}, which is not known here: "
+        f"reproject it to longitude and latitude (EPSG:4326)"
+    )
+
+
+def _degrees(rings: object, crs: CRS | None, where: str) -> object:
+    """The rings of a polygon, (lon, lat), edges bent as they lie on the ground."""
+    if crs is None:
+        return rings
+    try:
+        project = Transformer.from_crs(crs, 4326, always_xy=True)
+    except ProjError:
+        raise _unknown(crs.name) from None
+    found = []
+    for ring in _list(rings, f"the coordinates of {where}"):
+        points = [_numbers(position, where) for position in _list(ring, f"a ring of {where}")]
+        line = shapely.linestrings([*points, *points[:1]]) if points else shapely.LineString()
+        west, south, east, north = line.bounds
+        if crs.is_projected and max(east - west, north - south) > 0:
+            line = shapely.segmentize(line, max(east - west, north - south) / _PIECES)
+        xy = shapely.get_coordinates(line)
+        lonlat = np.column_stack(project.transform(*xy.T)) if len(xy) else xy
+        if not np.isfinite(lonlat).all():
+            raise InputError(f"{where} lies outside of where {crs.name} is of use: check it")
+        found.append(lonlat.tolist())
+    return found
 
 
 def _polygon(rings: object, where: str) -> shapely.Polygon:
@@ -100,18 +178,25 @@ def _ring(positions: object, where: str) -> Ring:
 
 
 def _position(position: object, where: str) -> tuple[float, float]:
-    lon, lat, *_ = [*map(as_number, _list(position, f"a position of {where}")[:2]), None, None]
-    if lon is None or lat is None:
+    lon, lat = _numbers(position, where)
+    if not (-360 <= lon <= 360 and -90 <= lat <= 90):
+        metres = max(abs(lon), abs(lat)) > 1000
+        raise InputError(
+            f"position [{lon:g}, {lat:g}] in {where} is not on Earth: longitude comes first, "
+            f"-180 to 180 degrees (to ±360 beyond the antimeridian), then latitude, -90 to 90"
+            + ("; what is in metres must name its system in a crs member" if metres else "")
+        )
+    return lon, lat
+
+
+def _numbers(position: object, where: str) -> tuple[float, float]:
+    x, y, *_ = [*map(as_number, _list(position, f"a position of {where}")[:2]), None, None]
+    if x is None or y is None:
         raise InputError(
             f"{_short(position)} in {where} is not a position: "
             f"write [longitude, latitude], finite numbers"
         )
-    if not (-360 <= lon <= 360 and -90 <= lat <= 90):
-        raise InputError(
-            f"position [{lon:g}, {lat:g}] in {where} is not on Earth: longitude comes first, "
-            f"-180 to 180 degrees (to ±360 beyond the antimeridian), then latitude, -90 to 90"
-        )
-    return lon, lat
+    return x, y
 
 
 def _beside(hole: Ring, shell: Ring) -> Ring:

@@ -17,7 +17,7 @@ from keenkite.build.history import Cells, Done, Fate, History
 from keenkite.build.request import BuildRequest
 from keenkite.build.squares import edge_squares, is_too_small, lattice_squares, size_of, union_of
 from keenkite.build.units import same_pass, units
-from keenkite.catalog import Catalog, least_cloudy_cover
+from keenkite.catalog import Catalog, account_of, least_cloudy_cover
 from keenkite.catalog.selection import clearness
 from keenkite.cloud import percent
 from keenkite.errors import CatalogError, InputError
@@ -173,8 +173,8 @@ def plan_build(
     if not scenes:
         raise CatalogError(
             f"no scene of this area from {request.start} to {request.end} with at most "
-            f"{percent(float(request.max_cloud))} cloud: check the area (longitude comes first), "
-            f"or ask for more dates or more cloud"
+            f"{percent(float(request.max_cloud))} cloud: {account_of(scenes)}check the area "
+            f"(longitude comes first), or ask for more dates or more cloud"
         )
     every = units(scenes)
     spans = [spans_of(request, index, every[0].sensor) for index in indexes]

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
-from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
 
 from keenkite.area import Area
-from keenkite.catalog.selection import EARTH_SEARCH_COLLECTIONS, select_scenes
+from keenkite.catalog.folder import ItemFolder
+from keenkite.catalog.signing import Signer
 from keenkite.catalog.stac_api import StacApi
-from keenkite.catalog.stac_items import RawItem
 from keenkite.errors import CatalogError
 from keenkite.scene import Scene
-
-logger = logging.getLogger(__name__)
 
 
 class Catalog(Protocol):
@@ -44,87 +40,33 @@ class Catalog(Protocol):
         ...
 
 
-def open_catalog(location: str, collections: Sequence[str] | None = None) -> Catalog:
+def open_catalog(
+    location: str,
+    collections: Sequence[str] | None = None,
+    *,
+    allow_s3: bool = False,
+    signer: Signer | None = None,
+) -> Catalog:
     """A catalog by its URL or path.
 
     Args:
         location: The URL of a STAC API's landing page, a folder of STAC items, or one file of them.
-        collections: STAC collections to look in, the better first; None for Earth Search's of
-            Sentinel-2 L2A. A folder's items count whatever their collection.
+        collections: STAC collections to look in, the better first; None for those of Sentinel-2 L2A
+            under their usual names. A folder's items count whatever their collection.
+        allow_s3: Whether items may name objects in S3, to be read with the credentials that GDAL
+            finds on this machine.
+        signer: Signs hrefs of Planetary Computer; None for its own service.
 
     Raises:
         CatalogError: there is no such folder or file, or the URL is not one.
     """
     if location.lower().startswith(("http://", "https://")):
-        return StacApi(location, collections or EARTH_SEARCH_COLLECTIONS)
+        return StacApi(location, collections, allow_s3=allow_s3, signer=signer)
+    if location.lower().startswith("file://"):
+        location = unquote(urlsplit(location).path)
     if "://" in location:
         raise CatalogError(
             f"a catalog at {location.split('://')[0]}:// cannot be read: "
             f"pass the http(s) URL of a STAC API, or a folder of STAC items"
         )
-    return ItemFolder(Path(location))
-
-
-class ItemFolder:
-    """STAC items in the JSON files of a folder and the folders in it: a user's own scenes.
-
-    A file may hold one item or an ItemCollection; catalogs, collections and other JSON are passed
-    over. Relative hrefs start from the file's folder, and a href may name any file of this machine.
-    The files are read again at each search.
-    """
-
-    def __init__(self, path: Path | str) -> None:
-        """Open a folder, one file of items, or a `catalog.json`, which stands for its folder.
-
-        Raises:
-            CatalogError: there is no such folder or file.
-        """
-        self.path = Path(path).expanduser().absolute()
-        if not self.path.exists():
-            raise CatalogError(
-                f"there is no {path}: pass a folder of STAC items, or the URL of a STAC API"
-            )
-
-    def search(
-        self, area: Area, start: date, end: date, *, max_cloud: float | str | None = None
-    ) -> list[Scene]:
-        """See `Catalog.search`."""
-        items = self._items()
-        first = next(items, None)
-        if first is None:
-            raise CatalogError(
-                f"there are no STAC items in {self.path}: it needs .json files of type Feature "
-                f'with a "stac_version", or ItemCollections'
-            )
-        return select_scenes(chain([first], items), area, start, end, max_cloud=max_cloud)
-
-    def _items(self) -> Iterator[RawItem]:
-        if self.path.is_dir():
-            files = sorted(self.path.rglob("*.json"))
-        elif _kind(_read(self.path)) in ("Catalog", "Collection"):
-            files = sorted(self.path.parent.rglob("*.json"))
-        else:
-            files = [self.path]
-        for file in files:
-            content = _read(file)
-            members = (
-                content.get("features") if _kind(content) == "FeatureCollection" else [content]
-            )
-            for item in members if isinstance(members, list) else []:
-                if _kind(item) == "Feature" and "stac_version" in item:
-                    yield RawItem(item=item, base=file.parent)
-
-
-def _read(file: Path) -> Any:
-    """The JSON in a file; None when it cannot be read, which is logged."""
-    try:
-        return json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        logger.warning("%s left out, it is not JSON that can be read: %s", file, error)
-        return None
-
-
-def _kind(content: Any) -> str | None:
-    """The GeoJSON or STAC type of a JSON value."""
-    kind = content.get("type") if isinstance(content, dict) else None
-    return kind if isinstance(kind, str) else None
+    return ItemFolder(Path(location), allow_s3=allow_s3, signer=signer)

@@ -49,7 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
         choose=arguments.choose,
         spans=tuple(arguments.span) if arguments.span else None,
     )
-    catalog = open_catalog(arguments.catalog, arguments.stac_collection)
+    catalog = open_catalog(
+        arguments.catalog, arguments.stac_collection, allow_s3=arguments.allow_s3
+    )
     goals = goals_of(arguments)
     if arguments.dry_run:
         return _plan(arguments, request, catalog, goals=goals)

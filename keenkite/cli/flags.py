@@ -100,6 +100,12 @@ def add_catalog(command: argparse.ArgumentParser, settings: Settings, what: str)
         metavar="NAMES",
         help="the STAC collections to look in, with commas, the better first",
     )
+    command.add_argument(
+        "--allow-s3",
+        action="store_true",
+        default=settings.allow_s3,
+        help="read s3:// hrefs of items, with the credentials that GDAL finds here",
+    )
 
 
 def add_model(

@@ -47,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _catalog(arguments: argparse.Namespace) -> Catalog | None:
     """Where pixels that are gone are read again; without it those that are kept still do."""
     try:
-        return open_catalog(arguments.catalog, arguments.stac_collection)
+        return open_catalog(
+            arguments.catalog, arguments.stac_collection, allow_s3=arguments.allow_s3
+        )
     except CatalogError:
         return None

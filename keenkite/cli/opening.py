@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from keenkite.area import Area
 from keenkite.encoder import ClipEncoder, Encoder, name_of
 from keenkite.errors import EncoderMismatchError, InputError
+from keenkite.geojson import read_geojson
 from keenkite.index import TileIndex
 from keenkite.index.collections import choose
 
@@ -86,10 +86,7 @@ def area_of(arguments: argparse.Namespace) -> Area | None:
     if arguments.around:
         return Area.around(*arguments.around)
     if arguments.area:
-        try:
-            return Area.from_geojson(json.loads(arguments.area.read_text()))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{arguments.area} is no GeoJSON file to be read: {error}") from None
+        return Area.from_geojson(read_geojson(arguments.area))
     return None
 
 

@@ -52,18 +52,18 @@ class ProgressLine:
 
 def plan_text(plan: Plan) -> str:
     """What a build would do."""
-    todo = plan.todo
-    spans = ", ".join(f"{span:g}" for span in plan.spans)
+    facts = plan.to_json()
+    spans = ", ".join(f"{span:g}" for span in facts["spans"])
+    models = f"{facts['models']} model{'' if facts['models'] == 1 else 's'}"
     lines = [
-        f"{sum(len(work.scene.scene_ids) for work in todo)} scenes to do, {plan.tiles:,} tiles; "
-        f"{len(plan.scenes_done)} scenes done",
-        f"tiles of {spans} m, for {len(plan.dims)} model{'' if len(plan.dims) == 1 else 's'}; "
-        f"about {size_text(plan.disk_bytes)} of disk",
+        f"{len(facts['scenes'])} scenes to do, {plan.tiles:,} tiles; {facts['done']} scenes done",
+        f"tiles of {spans} m, for {models}; about {size_text(plan.disk_bytes)} of disk",
     ]
-    for work in todo:
+    for work in plan.todo:
         cloud = work.scene.cloud
         shown = "cloud not known" if cloud is None else f"{percent(round(cloud, 3))} cloud"
         lines += [f"  {scene}  {shown}" for scene in work.scene.scene_ids]
+    lines += [f"  {name}  too small: {size}" for name, size in facts["too_small"].items()]
     return "\n".join(lines)
 
 

@@ -51,7 +51,7 @@ def find_record(name: str) -> ModelRecord | Path:
         if repo in REPOSITORIES:
             return RECORDS[REPOSITORIES[repo]]
         record = hub.record_of_repository(repo)
-        _check_config(name, record.config())
+        require_usable(name, record.config())
         return record
     architecture, colon, rest = name.partition(":")
     if colon and (found := _from_open_clip(architecture.replace("/", "-"), rest)):
@@ -137,7 +137,7 @@ def _from_open_clip(architecture: str, rest: str) -> ModelRecord | None:
     config = open_clip.get_model_config(architecture)
     if config is None:
         return None
-    _check_config(architecture, config)
+    require_usable(architecture, config)
     if tag := get_pretrained_cfg(architecture, rest):
         name = name_of_tag(architecture, rest)
         return RECORDS.get(name) or _of_tag(name, architecture, tag)
@@ -170,8 +170,8 @@ def _of_tag(name: str, architecture: str, tag: Mapping[str, Any]) -> ModelRecord
     )
 
 
-def _check_config(name: str, config: Mapping[str, Any]) -> None:
-    """Refuse what is no pair of towers that can be built here."""
+def require_usable(name: str, config: Mapping[str, Any]) -> None:
+    """ModelError where an architecture is no pair of towers that can be built here."""
     vision, text = config["vision_cfg"], config["text_cfg"]
     if "multimodal_cfg" in config:
         raise ModelError(f"{name}: CoCa models are not supported. Choose a CLIP model.")
@@ -181,9 +181,10 @@ def _check_config(name: str, config: Mapping[str, Any]) -> None:
             f"build. Choose a model with open_clip's own text tower, such as ViT-B-16."
         )
     size = vision.get("image_size", 224)
-    if not isinstance(size, int) and len(set(size)) != 1:
+    sides = set(size) if isinstance(size, list | tuple) else {size}
+    if len(sides) != 1 or not all(isinstance(side, int) for side in sides):
         raise ModelError(
-            f"{name}: takes images of {size} px, which are not square. Choose another."
+            f"{name}: takes images of {size} px, and tiles are square. Choose another model."
         )
     if (timm := vision.get("timm_model_name")) and not _in_timm(timm):
         raise ModelError(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from keenkite.area import Area
+from keenkite.build.units import units
 from keenkite.catalog import Catalog
 from keenkite.encoder import Encoder, bands_of
 from keenkite.errors import CatalogError, InputError, SceneError, StorageError
@@ -191,22 +192,21 @@ def tile_pixels(
 
 
 def _read_again(tile: Tile, catalog: Catalog, bands: Sequence[str] | None) -> NDArray[Any]:
-    """From the files that the build read; where one has no data, from the next of its pass."""
-    around = Area.around(tile.lon, tile.lat, 0.1)
+    """From the files that the build read, put together as the build did."""
     first = tile.datetime.astimezone(UTC)
     # The moment is that of the earliest scene: others of the pass may be of the next day.
     days = first.date(), (first + timedelta(minutes=10)).date()
-    scenes = {scene.id: scene for scene in catalog.search(around, *days, max_cloud=None)}
-    parts = []
-    for name in tile.scene_ids:
-        if name not in scenes:
-            raise CatalogError(f"the catalog does not have scene {name}")
-        if scenes[name].epsg != tile.epsg:
-            raise CatalogError(f"scene {name} is of another UTM zone than the tile")
-        parts.append(_read(tile, scenes[name], bands))
-    pixels, empty = parts[0]
-    for more, gone in parts[1:]:
-        pixels, empty = np.where(empty[..., None], more, pixels), empty & gone
+    shown = catalog.search(Area.from_bbox(*tile.bounds), *days, max_cloud=None)
+    found = units(scene for scene in shown if scene.id in tile.scene_ids)
+    parts = [_read(tile, unit, bands) for unit in found if unit.epsg == tile.epsg]
+    # A product that shows none of this tile is not missed.
+    gone = set(tile.scene_ids).difference(*(unit.scene_ids for unit in found))
+    pixels, empty = parts[0] if parts else (np.empty(0), np.ones(1, bool))
+    for more, nothing in parts[1:]:
+        pixels, empty = np.where(empty[..., None], more, pixels), empty & nothing
+    if not parts or (gone and 1 - empty.mean() < tile.valid - 0.01):
+        name = min(gone) if gone else tile.scene_ids[0]
+        raise CatalogError(f"the catalog does not have scene {name}")
     return np.ascontiguousarray(resample(pixels[None])[0])
 
 

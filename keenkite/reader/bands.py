@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.enums import ColorInterp, MaskFlags, PhotometricInterp
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as FileWindow
 
@@ -241,7 +241,8 @@ def _require_kind(file: Any, dtype: str) -> None:
     colours = set(file.colorinterp)
     alone = file.count == 1 or (file.count == 2 and file.colorinterp[1] == ColorInterp.alpha)
     what = f"holds {file.count} band(s) of {file.dtypes[0]}"
-    if ColorInterp.cyan in colours:
+    # GDAL shows CMYK as red, green, blue and alpha.
+    if ColorInterp.cyan in colours or file.photometric == PhotometricInterp.cmyk:
         what = f"is a CMYK picture ({what})"
     elif ColorInterp.palette in colours and (dtype != "uint8" or not alone):
         what = f"is a picture with a palette ({what})"

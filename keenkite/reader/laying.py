@@ -199,7 +199,8 @@ def _zone(file: Any) -> int | None:
     code = file.crs.to_epsg()
     if code is not None and code // 100 in (326, 327) and 1 <= code % 100 <= 60:
         return int(code)
-    x, y = file.transform * (file.width / 2, file.height / 2)
+    a, _, west, _, e, north = tuple(file.transform)[:6]
+    x, y = west + a * file.width / 2, north + e * file.height / 2
     place = _moved(file.crs, "EPSG:4326", [x], [y])
     if place is None:
         return None

@@ -43,7 +43,8 @@ def why_not(url: str) -> str | None:
                 return "is empty"
             return f"cannot be read (its server answers {error.code})"
     except (OSError, HTTPException, ValueError) as error:
-        return _no_reply(error)
+        reason = error.reason if isinstance(error, URLError) else error
+        return f"cannot be read (no answer from its server: {reason})"
     return NO_RANGES
 
 
@@ -67,14 +68,3 @@ def _trust(url: str) -> ssl.SSLContext | None:
     return ssl.create_default_context(
         cafile=None if folder else bundle, capath=bundle if folder else None
     )
-
-
-def _no_reply(error: Exception) -> str:
-    reason = error.reason if isinstance(error, URLError) else error
-    if isinstance(reason, ssl.SSLCertVerificationError):
-        return (
-            f"cannot be read (the certificate of its server is not trusted: "
-            f"{reason.verify_message}). If the authority is your own, name its certificates in "
-            f"REQUESTS_CA_BUNDLE or SSL_CERT_FILE"
-        )
-    return f"cannot be read (no answer from its server: {reason})"

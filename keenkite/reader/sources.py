@@ -97,8 +97,10 @@ class Source:
             # Else one failed request makes every later one for this URL fail without being sent.
             options["CPL_VSIL_CURL_NON_CACHED"] = self.path.partition("?")[0]
             if bundle := ca_bundle():
+                # rasterio's wheels set the first for certifi, and it goes before all others.
+                files = ("GDAL_CURL_CA_BUNDLE", "CURL_CA_BUNDLE")
                 folder = Path(bundle).is_dir()
-                options["GDAL_HTTP_CAPATH" if folder else "CURL_CA_BUNDLE"] = bundle
+                options |= dict.fromkeys(("GDAL_HTTP_CAPATH",) if folder else files, bundle)
         return rasterio.Env(**options)
 
     def open(self) -> Any:
@@ -128,6 +130,8 @@ class Source:
         # GDAL quotes names, and a URL's query may hold a signature.
         reason = reason.replace(self.path, self.shown)
         reason = re.sub(r"(https?://)[^\s/@'\"]*@", r"\1", re.sub(r"\?[^\s'\"]*", "", reason))
+        if self.kind != "file" and "certificate" in reason:
+            reason += "; if its authority is your own, name its certificates in REQUESTS_CA_BUNDLE"
         return FileError(f"cannot be read ({reason.strip().rstrip('.')})")
 
 

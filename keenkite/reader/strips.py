@@ -26,6 +26,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from keenkite.errors import SceneError
 from keenkite.reader.bands import MOST_PIXELS, STRIP_ROWS, Band
 from keenkite.reader.offset import offset_of
+from keenkite.reader.tables import Tables
 from keenkite.scene import Scene, Strip, Window
 from keenkite.sensors import COLOURS
 
@@ -99,20 +100,6 @@ def read_strips(scene: Scene, window: Window, *, bands: Sequence[str] = ()) -> I
             band.close()
 
 
-def scaling(offset: int, brightest: int) -> NDArray[np.uint8]:
-    """(65536,) digital number -> 0-255: 0 at the offset, 255 at `brightest` above it."""
-    reflectance = np.clip(np.arange(65536) - offset, 0, brightest).astype(np.uint16)
-    scaled: NDArray[np.uint8] = np.rint(reflectance * np.float32(255 / brightest)).astype(np.uint8)
-    return scaled
-
-
-def _reflectance(offset: int, unit: float) -> NDArray[np.uint16]:
-    """(65536,) digital number -> reflectance × 10,000; none is below 0."""
-    values = np.rint((np.arange(65536) - offset) * (unit * 1e4))
-    reflectance: NDArray[np.uint16] = np.clip(values, 0, 65535).astype(np.uint16)
-    return reflectance
-
-
 def _spans(window: Window) -> Iterator[tuple[int, int]]:
     """(first row, rows) of each strip."""
     row, end = window.row, window.row + window.rows
@@ -120,31 +107,6 @@ def _spans(window: Window) -> Iterator[tuple[int, int]]:
         stop = min((row // STRIP_ROWS + 1) * STRIP_ROWS, end)
         yield row, stop - row
         row = stop
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Tables:
-    """What digital numbers become, the same for all bands of a scene."""
-
-    colour: NDArray[np.uint8]
-    """(65536,) digital number -> a colour's value."""
-    reflectance: NDArray[np.uint16]
-    """(65536,) digital number -> reflectance × 10,000."""
-
-    @classmethod
-    def of(cls, scene: Scene, offset: int) -> _Tables:
-        return cls(
-            colour=scaling(offset, scene.sensor.brightest),
-            reflectance=_reflectance(offset, scene.sensor.reflectance),
-        )
-
-    def but(self, nodata: int | None) -> _Tables:
-        """The same where a number stands for no data."""
-        if nodata is None:
-            return self
-        colour, reflectance = self.colour.copy(), self.reflectance.copy()
-        colour[nodata] = reflectance[nodata] = 0
-        return _Tables(colour=colour, reflectance=reflectance)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +121,7 @@ class _Job:
     window: Window
     wanted: Sequence[str]
     """Keys of the bands that are wanted as reflectance, in order."""
-    tables: Future[_Tables]
+    tables: Future[Tables]
     """Known once blue has been looked at; the other bands read on meanwhile."""
 
 
@@ -290,13 +252,13 @@ def _tables(
     files: Mapping[str, Band],
     threads: Mapping[str, ThreadPoolExecutor],
     window: Window,
-) -> Future[_Tables]:
+) -> Future[Tables]:
     """What the scene's digital numbers become, found out by the thread of its dark band."""
     rule = scene.sensor.offset
     key = COLOURS[0] if rule is None else rule.dark_band
 
-    def find() -> _Tables:
-        return _Tables.of(scene, 0 if rule is None else offset_of(files[key], rule, window))
+    def find() -> Tables:
+        return Tables.of(scene.sensor, 0 if rule is None else offset_of(files[key], rule, window))
 
     return threads[key].submit(find)
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from keenkite import utm
+from keenkite.encoder import Pixels, bands_of
 from keenkite.errors import InputError
 from keenkite.retrieval.concepts import BACKGROUND, concept_and_rivals
 from keenkite.tiling import TILE
@@ -54,7 +55,7 @@ _SLOPE = 0.3
 class _FineEncoder(Protocol):
     """An encoder that can look closer."""
 
-    def patch_features(self, rgb: NDArray[np.uint8], *, grid_scale: int) -> NDArray[np.float32]: ...
+    def patch_features(self, rgb: Pixels, *, grid_scale: int) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,21 +94,23 @@ class Heatmap:
 
 def heatmap(
     encoder: Encoder,
-    rgb: NDArray[np.uint8],
+    rgb: Pixels,
     text: str,
     *,
     background: Sequence[str] = BACKGROUND,
     grid_scale: int = 1,
 ) -> Heatmap:
-    """Where in one tile, uint8 (224, 224, 3), a text's thing is: see `heatmaps`."""
+    """Where in one tile, (224, 224, channels), a text's thing is: see `heatmaps`."""
     if rgb.ndim != 3:
-        raise InputError(f"A tile is (224, 224, 3), not {rgb.shape}; use heatmaps() for several.")
+        raise InputError(
+            f"A tile is (224, 224, channels), not {rgb.shape}; use heatmaps() for several."
+        )
     return heatmaps(encoder, rgb[None], text, background=background, grid_scale=grid_scale)[0]
 
 
 def heatmaps(
     encoder: Encoder,
-    rgb: NDArray[np.uint8],
+    rgb: Pixels,
     text: str,
     *,
     background: Sequence[str] = BACKGROUND,
@@ -119,7 +122,8 @@ def heatmaps(
 
     Args:
         encoder: Gives patch features; the vectors of an index are not needed.
-        rgb: uint8 (n, 224, 224, 3), n at most 256.
+        rgb: (n, 224, 224, channels) as the encoder sees them, see `keenkite.encoder.Pixels`; n at
+            most 256.
         text: One concept, such as "airport".
         background: What else is seen from above; what means nearly the same as the text is left
             out.
@@ -130,9 +134,11 @@ def heatmaps(
         InputError: the text, the tiles or the background cannot be used.
         ModelError: the model has no patches, or answers with numbers that are not finite.
     """
-    if rgb.dtype != np.uint8 or rgb.ndim != 4 or rgb.shape[1:] != (TILE, TILE, 3):
+    bands = bands_of(encoder)
+    kind, channels = ("uint8", 3) if bands is None else ("uint16", len(bands))
+    if rgb.dtype != kind or rgb.ndim != 4 or rgb.shape[1:] != (TILE, TILE, channels):
         raise InputError(
-            f"Tiles are uint8 (n, {TILE}, {TILE}, 3); these are {rgb.dtype} {rgb.shape}."
+            f"Tiles are {kind} (n, {TILE}, {TILE}, {channels}); these are {rgb.dtype} {rgb.shape}."
         )
     if len(rgb) > MAX_TILES:
         raise InputError(f"{len(rgb)} heatmaps at once are too many: ask for {MAX_TILES} at most.")

@@ -210,7 +210,9 @@ class Library:
         with self._lock:
             if self._catalog is None:
                 settings = self.settings
-                self._catalog = open_catalog(settings.catalog, settings.stac_collection)
+                self._catalog = open_catalog(
+                    settings.catalog, settings.stac_collection, allow_s3=settings.allow_s3
+                )
             return self._catalog
 
     def prepare(self) -> None:

@@ -48,6 +48,9 @@ class ServerSettings:
     stac_collection: tuple[str, ...] | None = _option(
         None, "collections of the STAC API to look in, with commas between"
     )
+    allow_s3: bool = _option(
+        False, "read s3:// hrefs of items, with the credentials that GDAL finds on this machine"
+    )
     model: str | None = _option(
         None,
         "name, open_clip tag or checkpoint of the encoder of what is built; without it a "

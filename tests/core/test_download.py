@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.hub_server import Hub, serve
 
-from keenkite.encoder.records import RECORDS, HubFile
 from keenkite.encoder.hub import fetch
+from keenkite.encoder.records import RECORDS, HubFile
 from keenkite.errors import ModelError, StorageError
+from tests.support.hub_server import Hub, serve
 
 SOURCE = RECORDS["remoteclip-vit-b-32"].source
 NAME = "chendelong/RemoteCLIP/RemoteCLIP-ViT-B-32.pt"

@@ -9,6 +9,9 @@ import numpy.typing as npt
 import open_clip
 import pytest
 import torch
+
+from keenkite import ClipEncoder
+from keenkite.errors import InputError, ModelError
 from tests.support.checkpoints import (
     open_clip_model,
     register,
@@ -17,9 +20,6 @@ from tests.support.checkpoints import (
     their_text_vectors,
     tiles,
 )
-
-from keenkite import ClipEncoder
-from keenkite.errors import InputError, ModelError
 
 
 @pytest.mark.parametrize("size", ["b_32", "l_14"])

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from keenkite import ClipEncoder
+from keenkite import ClipEncoder, heatmap
 from keenkite.encoder import bands_of, name_of
 from keenkite.encoder.checkpoint import read_checkpoint
 from keenkite.encoder.records import RECORDS
@@ -76,8 +76,8 @@ def normalised(bands: npt.NDArray[np.uint16]) -> npt.NDArray[np.float64]:
     return (bands.astype(np.float64) - np.array(MEANS)) / np.array(DEVIATIONS)
 
 
-def real_tiles() -> list[Path]:
-    return sorted((SHARED / "data" / "msclip").glob("*.tif")) if SHARED.is_dir() else []
+def real_tiles() -> list[Path | None]:
+    return [*sorted((SHARED / "data" / "msclip").glob("*.tif"))]
 
 
 def read_real(path: Path) -> npt.NDArray[np.uint16]:
@@ -112,7 +112,14 @@ def test_vectors_of_drawn_bands_are_those_of_clips_formulas(
     assert np.abs(other - expected).max() > 1e-3, "the activation is not to be missed"
 
 
-@pytest.mark.parametrize("path", real_tiles() or [None], ids=lambda p: p.stem if p else "none")
+ONE, *OTHERS = real_tiles() or [None]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [ONE, *(pytest.param(other, marks=pytest.mark.slow) for other in OTHERS)],
+    ids=lambda path: path.stem if path else "none",
+)
 def test_vectors_of_real_tiles_are_those_of_clips_formulas(
     encoder: ClipEncoder, reference: Reference, path: Path | None
 ) -> None:
@@ -165,6 +172,15 @@ def test_other_pixels_are_refused_with_the_bands_it_wants(encoder: ClipEncoder) 
         for method in (encoder.encode_images, encoder.patch_features, encoder.encode_with_patches):
             with pytest.raises(InputError, match=r"uint16 .*\(n, 224, 224, 10\).*B02, .*, B12"):
                 method(pixels)
+
+
+def test_heatmaps_take_the_bands(encoder: ClipEncoder) -> None:
+    bands = ten_bands(1)[0]
+    heat = heatmap(encoder, bands, "airport")
+    assert heat.values.shape == (224, 224)
+    assert heat.grid.shape == (14, 14)
+    with pytest.raises(InputError, match=r"Tiles are uint16 \(n, 224, 224, 10\); these are uint8"):
+        heatmap(encoder, tiles(1)[0], "airport")
 
 
 def test_nothing_in_gives_nothing_out(encoder: ClipEncoder) -> None:

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import save
 
 from keenkite.encoder.hub import fetch, record_of_repository
+from keenkite.encoder.models import require_usable
 from keenkite.encoder.records import HubFile
 from keenkite.encoder.weights import build_model
 from keenkite.encoder.words import words_of
@@ -156,6 +157,30 @@ def test_a_configuration_of_what_open_clip_cannot_make_is_refused(
         record = record_of_repository("owner/mine", endpoint=hub.url, cache_dir=cache)
         with pytest.raises(ModelError, match="cannot make hf-hub:owner/mine"):
             build_model(record, dict(state), tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"vision_cfg": {"image_size": [224, 448]}}, "tiles are square"),
+        ({"vision_cfg": {"image_size": 22.4}}, "tiles are square"),
+        ({"vision_cfg": {"timm_model_name": "hf-hub:somebody/else"}}, "installed timm knows"),
+        ({"text_cfg": {"hf_model_name": "roberta-base"}}, "of the transformers package"),
+        ({"multimodal_cfg": {}}, "CoCa"),
+    ],
+)
+def test_a_configuration_of_what_keenkite_does_not_do_is_refused_with_the_reason(
+    hub: Hub, config: dict[str, Any], tmp_path: Path, change: dict[str, Any], reason: str
+) -> None:
+    merged = {
+        key: config.get(key, {}) | value if key != "multimodal_cfg" else value
+        for key, value in change.items()
+    }
+    described = {"model_cfg": config | merged}
+    hub.files["owner/mine/open_clip_config.json"] = json.dumps(described).encode()
+    record = record_of_repository("owner/mine", endpoint=hub.url, cache_dir=tmp_path)
+    with pytest.raises(ModelError, match=reason):
+        require_usable(record.name, record.config())
 
 
 def test_a_configuration_cannot_make_its_tokenizer_run_code() -> None:

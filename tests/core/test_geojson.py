@@ -1,9 +1,17 @@
 """Areas out of GeoJSON as people and programs write it."""
 
+import json
+
 import pytest
+import shapely
+from pyproj import Transformer
 
 from keenkite.area import Area
+from keenkite.cli.arguments import parser
+from keenkite.cli.opening import area_of
 from keenkite.errors import InputError
+from keenkite.geojson import read_geojson
+from keenkite.settings import Settings
 
 NAN = float("nan")
 BOX = Area.from_bbox(139, 35, 140, 36)
@@ -134,3 +142,128 @@ def test_parts_far_apart_are_boxed_the_short_way_round():
 def test_geojson_that_is_no_area_is_refused_with_the_reason(obj, message):
     with pytest.raises(InputError, match=message):
         Area.from_geojson(obj)
+
+
+# Files, and other coordinate systems
+
+
+def utm_square(west=400_000.0, south=3_900_000.0, size=10_000.0):
+    return polygon(
+        (west, south),
+        (west + size, south),
+        (west + size, south + size),
+        (west, south + size),
+        (west, south),
+    )
+
+
+def crs(name):
+    return {"type": "name", "properties": {"name": name}}
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        crs("urn:ogc:def:crs:EPSG::32654"),
+        crs("EPSG:32654"),
+        crs("epsg:32654"),
+        crs("+init=epsg:32654"),
+        crs("http://www.opengis.net/def/crs/EPSG/0/32654"),
+        {"type": "EPSG", "properties": {"code": 32654}},
+        "EPSG:32654",
+    ],
+)
+@pytest.mark.parametrize("place", ["geometry", "feature", "collection"])
+def test_another_coordinate_system_is_reprojected(member, place):
+    """By pyproj, corner by corner; and the edges lie where they lie on the ground."""
+    obj = utm_square()
+    if place == "geometry":
+        obj |= {"crs": member}
+    obj = {"type": "Feature", "geometry": obj} | ({"crs": member} if place == "feature" else {})
+    obj = {"type": "FeatureCollection", "features": [obj]}
+    if place == "collection":
+        obj |= {"crs": member}
+    area = Area.from_geojson(obj)
+    to_degrees = Transformer.from_crs(32654, 4326, always_xy=True)
+    (part,) = area.parts
+    for x, y in utm_square()["coordinates"][0]:
+        assert part.exterior.distance(shapely.Point(to_degrees.transform(x, y))) < 1e-9
+    exact = shapely.box(400_000, 3_900_000, 410_000, 3_910_000)
+    assert area.in_utm(32654).symmetric_difference(exact).area < 100, "square metres of 100 km2"
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        crs("urn:ogc:def:crs:OGC:1.3:CRS84"),
+        crs("OGC:CRS84"),
+        crs("urn:ogc:def:crs:EPSG::4326"),
+        {"type": "EPSG", "properties": {"code": 4326}},
+        None,
+    ],
+)
+def test_degrees_of_wgs_84_stay_as_they_are(member):
+    assert Area.from_geojson(square(139, 35, 140, 36) | {"crs": member}) == BOX
+
+
+def test_a_square_of_the_antimeridian_zone_is_cut_there():
+    area = Area.from_geojson(utm_square(162_000, 8_000_000, 40_000) | {"crs": crs("EPSG:32701")})
+    west, east = area.bboxes
+    assert west[2] == 180
+    assert east[0] == -180
+    assert area.km2 == pytest.approx(1600, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("member", "named"),
+    [
+        (crs("EPSG:999999"), "'EPSG:999999'"),
+        (crs("our local grid"), "'our local grid'"),
+        (crs("IAU_2015:30100"), "Moon"),
+        (crs("EPSG:5773"), "'EPSG:5773'"),  # heights
+        ({"type": "link", "properties": {"href": "http://example.com/crs"}}, "link"),
+        (crs(None), "None"),
+        (5.5, r"5\.5"),
+    ],
+)
+def test_a_coordinate_system_that_is_not_known_is_refused_by_its_name(member, named):
+    with pytest.raises(InputError, match=f"coordinate system .*{named}.*reproject it to longitude"):
+        Area.from_geojson(utm_square() | {"crs": member})
+
+
+@pytest.mark.parametrize("x", [1e30, -1e9])
+def test_what_no_projection_reaches_is_refused(x):
+    with pytest.raises(InputError, match=r"outside of where WGS 84 / UTM zone 54N|not on Earth"):
+        Area.from_geojson(utm_square(x) | {"crs": crs("EPSG:32654")})
+
+
+def test_metres_without_a_coordinate_system_are_told_how_to_name_it():
+    with pytest.raises(InputError, match="in metres must name its system in a crs member"):
+        Area.from_geojson(utm_square())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8", "utf-16"])
+def test_a_file_may_begin_with_a_byte_order_mark(encoding, tmp_path):
+    file = tmp_path / "area.geojson"
+    text = json.dumps(square(139, 35, 140, 36) | {"name": "Süd"}, ensure_ascii=False)
+    file.write_bytes(text.encode(encoding))
+    assert Area.from_geojson(read_geojson(file)) == BOX
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[" * 100_000, b"kml"])
+def test_a_file_that_is_none_is_named(content, tmp_path):
+    file = tmp_path / "area.geojson"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"area\.geojson is no GeoJSON file to be read"):
+        read_geojson(file)
+    with pytest.raises(InputError, match="nowhere is no GeoJSON file to be read"):
+        read_geojson(tmp_path / "nowhere")
+
+
+def test_the_command_line_reads_such_files(tmp_path):
+    file = tmp_path / "area.geojson"
+    content = json.dumps(utm_square() | {"crs": crs("EPSG:32654")})
+    file.write_bytes(b"\xef\xbb\xbf" + content.encode())
+    words = ["build", "--area", str(file), "--start", "2024-05-01", "--end", "2024-05-02"]
+    area = area_of(parser(Settings()).parse_args(words))
+    assert area == Area.from_geojson(json.loads(content))

@@ -29,7 +29,7 @@ HEAVY = {
     "rasterio": {"reader", "pixels", "pictures", "demo"},
     "qdrant_client": {"index"},
     "qdrant_edge": {"index"},
-    "pystac_client": {"catalog"},
+    "requests": {"catalog"},
     "ray": {"build.ray"},
     "mcp": {"keenkite_server"},
     "mcp_types": {"keenkite_server"},

@@ -13,6 +13,7 @@ from keenkite.encoder.records import RECORDS, TAGS, HubFile, ModelRecord
 from keenkite.encoder.weights import build_model
 from keenkite.errors import InputError, ModelError
 from tests.support.checkpoints import SMALL_TEXT, on_meta, random_state, register, save_random
+from tests.support.paths import ROOT
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,24 @@ def test_a_record_of_an_open_clip_tag_is_what_the_tag_means(name: str, tag: str)
     # One name for one space of vectors, however its weights are asked for.
     for asked in (name, tag, tag.replace("_", "-"), f"hf-hub:{record.source.repo}"):
         assert find_record(asked) is record
+
+
+def test_the_document_has_every_record_with_what_it_sees_and_gives() -> None:
+    rows = {}
+    for line in (ROOT / "docs" / "models.md").read_text("utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 6 and cells[0].startswith("`"):
+            rows[cells[0].strip("`")] = cells
+    assert list(rows) == [*RECORDS, "keenkite-tiny"]
+    for name, cells in rows.items():
+        record = find_record(name)
+        assert isinstance(record, ModelRecord)
+        config = record.config()
+        assert cells[5] == str(config["embed_dim"])
+        metres = 2240 // (224 // config["vision_cfg"]["patch_size"])
+        assert cells[2] == f"{metres} m"
+        if record.bands is not None:
+            assert cells[1] == f"ten bands, {record.bands[0]} … {record.bands[-1]}"
 
 
 ALL_TAGS = [f"{architecture}:{tag}" for architecture, tag in open_clip.list_pretrained()]

@@ -1,6 +1,5 @@
 """The catalog against a real STAC API: pgstac, not a copy of our idea of one."""
 
-from tests.support.paths import SHARED
 import json
 import logging
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from keenkite.area import Area
 from keenkite.catalog import StacApi, open_catalog
 from keenkite.scene import Scene
 from tests.support.earth_search import NOON, c1_item, legacy_item
+from tests.support.paths import SHARED
 from tests.support.stac_server import MissingError, stac_server
 
 pytestmark = pytest.mark.pgstac

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from tests.support.checkpoints import SMALL_TEXT, random_state, register, save_random
 
 from keenkite import ClipEncoder
 from keenkite.encoder.checkpoint import read_checkpoint
 from keenkite.errors import ModelError
+from tests.support.checkpoints import SMALL_TEXT, random_state, register, save_random
 
 TILES = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), np.uint8)
 

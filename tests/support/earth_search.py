@@ -6,6 +6,7 @@ made up.
 
 import copy
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -138,13 +139,15 @@ class Server:
         return [request for request in self.requests if request.path.endswith("/search")]
 
 
-Reply = tuple[int, Any]
-"""Status and body: what is not bytes is sent as JSON."""
+Reply = tuple[int, Any] | tuple[int, Any, Mapping[str, str]]
+"""Status, body (what is not bytes is sent as JSON), and headers."""
 
 
 @contextmanager
-def serving(answer: Callable[[Request, Server], Reply]) -> Iterator[Server]:
-    """A server on this machine, for as long as the context is open."""
+def serving(
+    answer: Callable[[Request, Server], Reply], context: ssl.SSLContext | None = None
+) -> Iterator[Server]:
+    """A server on this machine, for as long as the context is open; by https with a context."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -158,9 +161,11 @@ def serving(answer: Callable[[Request, Server], Reply]) -> Iterator[Server]:
                 body=json.loads(self.rfile.read(length)) if length else None,
             )
             server.requests.append(request)
-            status, body = answer(request, server)
+            status, body, *headers = answer(request, server)
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
+            for name, value in (headers[0] if headers else {}).items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
@@ -172,6 +177,9 @@ def serving(answer: Callable[[Request, Server], Reply]) -> Iterator[Server]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         server = Server(url=f"http://127.0.0.1:{http.server_address[1]}/v1")
+        if context is not None:
+            http.socket = context.wrap_socket(http.socket, server_side=True)
+            server.url = server.url.replace("http://127.0.0.1", "https://localhost")
         thread = threading.Thread(target=http.serve_forever, args=(0.02,))
         thread.start()
         try:

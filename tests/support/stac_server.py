@@ -4,7 +4,6 @@
 environment of their own, `.venv-stac`, or where KEENKITE_STAC_PYTHON says.
 """
 
-from tests.support.paths import ROOT
 import json
 import os
 import pwd
@@ -20,6 +19,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.support.paths import ROOT
 
 PATIENCE = 120.0
 """Seconds to wait for a server to start."""
