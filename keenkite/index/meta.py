@@ -94,7 +94,7 @@ class Meta:
             "dim": isinstance(encoder.get("dim"), int),
             "bands": bands is None or _all(bands, str),
             "sensor": isinstance(value.get("sensor"), str),
-            "spans": bool(spans) and _all(spans, int | float) and min(spans) > 0,
+            "spans": _all(spans, int | float) and spans and all(0 < s < math.inf for s in spans),
         }
         for name, good in usable.items():
             if not good:
