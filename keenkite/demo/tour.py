@@ -24,7 +24,7 @@ from keenkite.errors import InputError
 from keenkite.index import TileIndex
 from keenkite.pictures import answer_sheet
 from keenkite.pixels import PixelArchive
-from keenkite.retrieval.search import Near, Query, Result, search
+from keenkite.retrieval import Near, Query, Result, search
 from keenkite.tiling import Tile
 
 SIZE_KM = (44.0, 32.0)

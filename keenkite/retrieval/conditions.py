@@ -26,6 +26,7 @@ from keenkite.retrieval.scoring import (
     log_confidence,
     log_odds_of,
 )
+from keenkite.retrieval.spans import doubt
 from keenkite.tiling import Tile
 
 
@@ -36,11 +37,15 @@ class Candidates:
     tiles: Sequence[Tile]
     vectors: Vectors
     """(n, dim), unit norm."""
+    doubt: Floats
+    """(n,) log-odds to take off what is said of them; see `spans`."""
 
     @classmethod
-    def of(cls, matches: Sequence[Match]) -> Candidates:
-        """Those that the index found, with their vectors."""
-        return cls(tiles=[match.tile for match in matches], vectors=vectors_of(matches))
+    def of(cls, matches: Sequence[Match], *, usual: float) -> Candidates:
+        """Those that the index found, with their vectors; and the usual span of its tiles."""
+        tiles = [match.tile for match in matches]
+        unusual = doubt((tile.span for tile in tiles), usual)
+        return cls(tiles=tiles, vectors=vectors_of(matches), doubt=unusual)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,18 +103,18 @@ class Shown:
 
     def judge(self, candidates: Candidates) -> Judged:
         """By each tile's own vector and those of its look-alikes among the candidates."""
-        seen = self.wanted.judge(candidates.vectors)
+        seen = self.wanted.judge(candidates.vectors) - candidates.doubt
         return Judged(asked=self.asked, tiles=candidates.tiles, seen=seen)
 
-    def parts(self, vector: Vectors) -> dict[str, float]:
-        """What the score of one tile, (dim,), is made of; see `Hit.parts`."""
-        row = vector[None]
+    def parts(self, candidates: Candidates, i: int) -> dict[str, float]:
+        """What the score of candidate i is made of; see `Hit.parts`."""
+        row = candidates.vectors[i : i + 1]
         measured = {
             "z": self.wanted.z(row),
             "fit": self.wanted.fit(row),
             "contrast": self.wanted.contrast(row),
             "evidence": self.wanted.evidence(row),
-            "alone": confidence(self.wanted.log_odds(row)),
+            "alone": confidence(self.wanted.log_odds(row) - candidates.doubt[i]),
         }
         return {name: float(value[0]) for name, value in measured.items()}
 
@@ -175,7 +180,7 @@ class Conditions:
 
     def parts(self, judgement: Judgement, i: int) -> dict[str, float]:
         """What the score of candidate i is made of; see `Hit.parts`."""
-        parts = self.main.parts(judgement.candidates.vectors[i])
+        parts = self.main.parts(judgement.candidates, i)
         return parts | {each.asked.name: float(np.exp(each.log_p[i])) for each in judgement.judged}
 
 

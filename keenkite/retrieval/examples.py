@@ -12,6 +12,7 @@ from keenkite.ground import distance_km
 from keenkite.index import Filters, TileIndex
 from keenkite.retrieval.concepts import Vectors
 from keenkite.retrieval.query import Example, Query
+from keenkite.retrieval.spans import usual_span
 from keenkite.tiling import Tile
 
 _CORNER = 0.75
@@ -62,11 +63,11 @@ def _tile(index: TileIndex, tile_id: str) -> Tile:
 def _tile_at(index: TileIndex, place: tuple[float, float], spans: Sequence[float]) -> Tile:
     """The tile whose centre is nearest to a place on its ground.
 
-    Of several spans the sensor's own is meant, or the one that is nearest to it; of several dates
-    the clearest, and one whose cloud is not known only where there is no other.
+    Of several spans the usual one is meant, or the one that is nearest to it; of several dates the
+    clearest, and one whose cloud is not known only where there is no other.
     """
     lon, lat = place
-    usual = index.sensor.span
+    usual = usual_span(index)
     for span in sorted(spans, key=lambda span: abs(math.log(span / usual))):
         reach = _CORNER * span / 1000
         area = Area.around(lon, lat, reach)

@@ -9,6 +9,7 @@ from keenkite.index import Match, TileIndex
 from keenkite.retrieval.conditions import Candidates, Conditions
 from keenkite.retrieval.near import common, together
 from keenkite.retrieval.query import Query
+from keenkite.retrieval.spans import usual_span
 
 PER_HIT = 5
 """Tiles looked at for each hit wanted, at least: one thing is seen by several overlapping tiles,
@@ -41,7 +42,8 @@ def recall(index: TileIndex, query: Query, conditions: Conditions) -> Iterator[C
         number = min(number, MAX_CANDIDATES)
         matches = index.nearest(vector, limit=number, filters=filters, with_vectors=True)
         if matches:
-            yield Candidates.of(together([*matches, *local]) if local else matches)
+            found = together([*matches, *local]) if local else matches
+            yield Candidates.of(found, usual=usual_span(index))
         if len(matches) < number or number == MAX_CANDIDATES:
             return
         number *= STEP

@@ -14,12 +14,9 @@ from keenkite.index import Filters, TileIndex
 from keenkite.retrieval.concepts import BACKGROUND
 from keenkite.retrieval.conditions import Conditions, Judgement
 from keenkite.retrieval.examples import Examples
-from keenkite.retrieval.query import Near as Near
-from keenkite.retrieval.query import Query as Query
+from keenkite.retrieval.query import Query
 from keenkite.retrieval.recall import recall
-from keenkite.retrieval.result import Hit as Hit
-from keenkite.retrieval.result import Result as Result
-from keenkite.retrieval.result import verdict_of
+from keenkite.retrieval.result import Hit, Result, verdict_of
 from keenkite.retrieval.scoring import Scorer
 
 

@@ -87,7 +87,11 @@ def shown(index: MemoryIndex, wanted: Wanted, among: list[int]) -> dict[int, flo
     """Tile's number -> log-odds that it shows something, with its look-alikes among some tiles."""
     order = sorted(among, key=lambda i: -float(wanted.z(index.all[i : i + 1])[0]))
     odds = wanted.judge(index.all[order]) if order else np.empty(0)
-    return dict(zip(order, odds.tolist(), strict=True))
+    usual = 2240 if 2240 in index.spans else min(index.spans)
+    return {
+        i: own - 0.5 * abs(math.log2(index.tiles[i].span / usual))
+        for i, own in zip(order, odds.tolist(), strict=True)
+    }
 
 
 def expected(index: MemoryIndex, query: Query) -> list[tuple[str, float]]:

@@ -176,7 +176,7 @@ def test_other_pixels_are_refused_with_the_bands_it_wants(encoder: ClipEncoder) 
 
 def test_heatmaps_take_the_bands(encoder: ClipEncoder) -> None:
     bands = ten_bands(1)[0]
-    heat = heatmap(encoder, bands, "airport")
+    heat = heatmap(encoder, bands, "airport", background=("forest", "sea", "a city"))
     assert heat.values.shape == (224, 224)
     assert heat.grid.shape == (14, 14)
     with pytest.raises(InputError, match=r"Tiles are uint16 \(n, 224, 224, 10\); these are uint8"):

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from safetensors.torch import save
 
 from keenkite.encoder.hub import fetch, record_of_repository
 from keenkite.encoder.models import require_usable
-from keenkite.encoder.records import HubFile
-from keenkite.encoder.weights import build_model
+from keenkite.encoder.records import RECORDS, HubFile
+from keenkite.encoder.weights import bare_model, build_model
 from keenkite.encoder.words import words_of
 from keenkite.errors import ModelError
 from tests.support.checkpoints import SMALL_TEXT, load_as, random_state, register, tiles, tokenize
@@ -181,6 +182,18 @@ def test_a_configuration_of_what_keenkite_does_not_do_is_refused_with_the_reason
     record = record_of_repository("owner/mine", endpoint=hub.url, cache_dir=tmp_path)
     with pytest.raises(ModelError, match=reason):
         require_usable(record.name, record.config())
+
+
+def test_no_weights_but_the_files_own_are_fetched(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a network")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    tower = {"timm_model_name": "vit_tiny_patch16_224", "timm_model_pretrained": True}
+    record = replace(RECORDS["remoteclip-vit-b-32"], own_config=config | {"vision_cfg": tower})
+    assert bare_model(record).visual.image_size == (224, 224)
 
 
 def test_a_configuration_cannot_make_its_tokenizer_run_code() -> None:

@@ -142,6 +142,17 @@ def test_a_neighbour_may_be_of_any_span_and_date() -> None:
         assert ask(index, "red", "water", far - 0.01).hits[0].confidence < 0.1
 
 
+def test_distances_are_over_the_ellipsoid_to_the_last_centimetre() -> None:
+    red, water = tile(300, 3500), tile(376, 3544)
+    index = MemoryIndex(
+        [red, water, *meadow(4, column=600)], [seen("red"), seen("water"), *plain(16)]
+    )
+    far = km(red, water)
+    assert far > 95
+    for within, found in ((far + 1e-5, water), (far - 1e-5, red)):
+        assert best_near(ask(index, "red", "water", within)).tile == found
+
+
 def test_nothing_is_claimed_when_the_other_is_nowhere_near() -> None:
     tiles = [*meadow(10), tile(600, 3600)]
     vectors = plain(100)

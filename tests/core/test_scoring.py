@@ -110,6 +110,64 @@ def test_evidence_is_made_of_fit_and_contrast_in_units_of_the_background(
     np.testing.assert_allclose(wanted.log_odds(vectors), expected, rtol=1e-3, atol=1e-3)
 
 
+def test_examples_are_a_direction_from_what_was_not_said(vectors: NDArray[np.float32]) -> None:
+    good, bad = vectors[:3].astype(float), vectors[3:5].astype(float)
+    scorer, mean = Scorer(ENCODER, statistics(vectors), COLOURS), vectors.astype(float).mean(axis=0)
+    spread = np.cov(vectors.astype(float).T, bias=True)
+
+    def unit_of(way: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(way / np.sqrt(way @ spread @ way))
+
+    both = scorer.wanted(like=vectors[:3], unlike=vectors[3:5])
+    way = good.mean(axis=0) - (bad.mean(axis=0) + mean) / 2
+    np.testing.assert_allclose(both.query, unit_of(way), rtol=1e-4)
+    like = scorer.wanted(like=vectors[:3])
+    np.testing.assert_allclose(like.query, unit_of(good.mean(axis=0) - mean), rtol=1e-4)
+    text, unlike = scorer.wanted("red"), scorer.wanted("red", unlike=vectors[3:5])
+    against = unit_of(mean - bad.mean(axis=0)) / 4
+    np.testing.assert_allclose(unlike.query, text.query + against, rtol=1e-4, atol=1e-6)
+    assert unlike.alike is None  # it moves the candidates, and their confidence by a condition
+    # Evidence is 0 for the mean tile and 1 for the examples: even at .45, a unit of log-odds a .1.
+    there = np.stack([mean, good.mean(axis=0)]).astype(np.float32)
+    np.testing.assert_allclose(like.log_odds(there), [-4.5, 5.5], atol=1e-3)
+    np.testing.assert_allclose(both.log_odds(there[1:]), [5.5], atol=1e-3)
+    named = scorer.wanted("red", like=vectors[:3])
+    expected = (text.log_odds(vectors) + like.log_odds(vectors)) / 2
+    np.testing.assert_allclose(named.log_odds(vectors), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_query_of_a_text_is_as_long_as_makes_it_one_deviation(
+    vectors: NDArray[np.float32],
+) -> None:
+    wanted = Scorer(ENCODER, statistics(vectors), COLOURS).wanted("red")
+    assert wanted.deviation == pytest.approx(1, rel=1e-6)
+    assert (vectors @ wanted.query).std() == pytest.approx(1, rel=1e-4)
+    assert wanted.usual == pytest.approx(float(vectors.mean(axis=0) @ vectors.mean(axis=0)))
+
+
+def test_only_the_first_of_a_long_list_are_judged_among_their_look_alikes() -> None:
+    vectors = unit(np.random.default_rng(1).normal(0.3, 1, (600, 16)))
+    wanted = Scorer(ENCODER, statistics(vectors), COLOURS).wanted("red")
+    vectors = vectors[np.argsort(-wanted.z(vectors))]
+    alone, together = wanted.log_odds(vectors), wanted.judge(vectors)
+    expected = among_look_alikes(alone[:512], vectors[:512], wanted.usual)
+    np.testing.assert_allclose(together[:512], expected)
+    np.testing.assert_array_equal(together[512:], alone[512:])
+    assert not np.allclose(together[:512], alone[:512])
+
+
+def test_a_look_alike_counts_in_proportion_to_its_likeness() -> None:
+    angle = np.arccos([1.0, 0.8, 0.5, 0.1, -0.2])
+    vectors = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
+    values = np.array([1.0, 5.0, 7.0, 11.0, 13.0])
+    # To the first: 0.8, 0.5 and 0.1 from 0.2 on are 0.75, 0.375 and nothing.
+    expected = (1 + 0.75 * 5 + 0.375 * 7) / (1 + 0.75 + 0.375)
+    found = among_look_alikes(values, vectors, usual=0.2)
+    assert found[0] == pytest.approx(expected, rel=1e-5)
+    four = among_look_alikes(values[:4], vectors[:4], usual=0.2)
+    assert four[0] == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_model_may_have_a_calibration_of_its_own() -> None:
     assert Calibration.of("keenkite-tiny") != Calibration.of("remoteclip-vit-b-32")
     assert Calibration.of("remoteclip-vit-b-32") == Calibration.of("anything")

@@ -192,8 +192,8 @@ def test_of_several_dates_and_spans_of_a_place_the_best_is_shown() -> None:
     small = inside(usual[1], span=1120, east=560, south=560)
     wide = inside(usual[0], span=4480, east=-1120, south=-1120)
     looks = [
-        mixed("red", "red", "red", "green"), mixed("red", "red", "red", "red", "green"),
-        mixed("red", "green"), seen("red"), mixed("red", "red", "green"),
+        mixed("red", "red", "red", "green", "green"), mixed("red", "red", "green"),
+        mixed("red", "green"), seen("red"), mixed("red", "green"),
     ]  # fmt: skip
     others = meadow(5, column=400)
     index = MemoryIndex([*usual, small, wide, *others], [*looks, *plain(25)])
@@ -213,6 +213,32 @@ def test_a_wide_tile_takes_no_place_from_two_better_ones_inside_it() -> None:
     )  # fmt: skip
     assert set(find(index, "red", limit=2)) == {left.id, right.id}
     assert wide.id not in find(index, "red", limit=28)
+
+
+def test_a_tile_of_another_span_must_be_surer_by_half_a_unit_for_each_doubling() -> None:
+    tiles = [tile(300 + 8 * i, 3500) for i in range(12)]
+    tiles += [
+        inside(tiles[i], span=span, east=7000) for i, span in ((0, 1120), (1, 4480), (2, 560))
+    ]
+    vectors = [*plain(12), *[seen("red")] * 3]
+    vectors[5] = seen("red")
+    result = ask(MemoryIndex(tiles, vectors), "red", limit=4, explain=True)
+    assert [hit.tile.span for hit in result.hits] == [2240, 1120, 4480, 560]
+    scores = np.array([hit.score for hit in result.hits])
+    np.testing.assert_allclose(scores[0] - scores, [0, 0.5, 0.5, 1.0], atol=1e-5)
+    for hit in result.hits:
+        assert hit.parts is not None
+        assert hit.parts["alone"] == pytest.approx(hit.confidence)  # its look-alikes are its equals
+    # Of what is near, too; and an index of one span has no other.
+    near = (Near(text="red", within_km=8),)
+    beside = ask(MemoryIndex(tiles, vectors), "green", near=near, limit=30)
+    mets = [met for hit in beside.hits for met in hit.of("near") if met.confidence > 0.1]
+    odds = {met.tile.span: np.log(met.confidence / (1 - met.confidence)) for met in mets}
+    assert odds[2240] - odds[1120] == pytest.approx(0.5, abs=1e-4)
+    small = [dataclasses.replace(each, span=1120) for each in tiles[:12]]
+    alone = ask(MemoryIndex(small, vectors[:12]), "red", limit=1)
+    usual = ask(MemoryIndex(tiles[:12], vectors[:12]), "red", limit=1)
+    assert alone.hits[0].score == pytest.approx(usual.hits[0].score)
 
 
 def test_overlap_is_seen_across_utm_zones() -> None:
