@@ -4,10 +4,8 @@ from keenkite.encoder.clip import ClipEncoder
 from keenkite.encoder.names import name_of
 from keenkite.encoder.protocol import Encoder, Pixels, Rgb, Vectors, bands_of
 from keenkite.encoder.tokens import encode_tokens
-from keenkite.tiling import TILE
 
 __all__ = [
-    "TILE",
     "ClipEncoder",
     "Encoder",
     "Pixels",

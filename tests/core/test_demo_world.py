@@ -128,8 +128,8 @@ def test_there_are_two_overlapping_grid_tiles_on_two_dates_and_one_is_cloudy(
     one, other = grids.values()
     assert 0.05 < one.intersection(other).area / one.area < 0.6
     clouds = sorted(scene.cloud for scene in scenes)
-    assert clouds[0] < 1
-    assert 5 < clouds[-1] < 40
+    assert clouds[0] < 0.01
+    assert 0.05 < clouds[-1] < 0.4
 
 
 def test_the_truth_is_in_lon_lat_where_the_world_is(world: World, items: list[Path]) -> None:
