@@ -111,10 +111,18 @@ def name_for(encoder_name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._@-]+", "-", encoder_name).strip("-.")[:100] or "collection"
 
 
-def remove_collection(data: str | Path, name: str, *, api_key: str | None = None) -> None:
+def remove_collection(
+    data: str | Path, name: str, *, api_key: str | None = None, wait: float = WAIT
+) -> None:
     """Delete a collection, damaged or not, and nothing beside it: pixels stay.
 
     Ended in the middle, it is still one, and can be removed again.
+
+    Args:
+        data: a folder, or the URL of a server.
+        name: of the collection.
+        api_key: of the server.
+        wait: seconds to wait for other processes; by URL, that a request may take.
 
     Raises:
         NoIndexError: there is none of this name; says which there are.
@@ -126,9 +134,9 @@ def remove_collection(data: str | Path, name: str, *, api_key: str | None = None
     if is_url(location):
         from keenkite.index.server.listing import remove
 
-        remove(location, api_key=api_key, timeout=WAIT)
+        remove(location, api_key=api_key, timeout=wait)
     else:
-        remove_folder(Path(location), wait=WAIT)
+        remove_folder(Path(location), wait=wait)
 
 
 def folder_of(location: str | Path) -> Path:

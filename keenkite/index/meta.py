@@ -94,7 +94,7 @@ class Meta:
             "dim": isinstance(encoder.get("dim"), int),
             "bands": bands is None or _all(bands, str),
             "sensor": isinstance(value.get("sensor"), str),
-            "spans": bool(spans) and _all(spans, int | float),
+            "spans": _all(spans, int | float) and spans and all(0 < s < math.inf for s in spans),
         }
         for name, good in usable.items():
             if not good:
@@ -159,7 +159,9 @@ def _sorted(spans: Iterable[float]) -> tuple[float, ...]:
 
 
 def _all(values: object, kind: Any) -> bool:
-    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
+    return isinstance(values, list) and all(
+        isinstance(value, kind) and not isinstance(value, bool) for value in values
+    )
 
 
 def _said(name: str, dim: int, bands: tuple[str, ...] | None) -> str:

@@ -11,10 +11,10 @@ from pyproj import Geod
 
 from keenkite.area import Area
 from keenkite.index import Filters, TileIndex
-from keenkite.index.backend import Meta, Tuning
+from keenkite.index.backend import Tuning
 from keenkite.index.server.backend import RemoteBackend
 from tests.support import points
-from tests.support.points import Named, World
+from tests.support.points import META, SPANS, Named, World
 from tests.support.qdrant_server import serving
 
 # What local mode says when it is given what only a server makes use of.
@@ -47,14 +47,13 @@ class Opened:
 def opened(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Opened]:
-    meta = Meta(encoder="fake", dim=64, size=224, stride=112)
     if request.param in ("memory", "url"):
         world = World.drawn(SERVED)
         with serving() as server:
             if request.param == "url":
-                index = TileIndex.open(server.url, encoder=Named())
+                index = TileIndex.open(server.url, encoder=Named(), spans=SPANS)
             else:
-                remote = RemoteBackend(server.engine, "tiles", meta, location="memory")
+                remote = RemoteBackend(server.engine, "tiles", META, location="memory")
                 index = TileIndex(remote, location="memory")
             with index:
                 index.upsert(world.tiles, world.vectors)

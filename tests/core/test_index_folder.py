@@ -7,23 +7,27 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from keenkite.errors import TileIndexError
-from keenkite.index import TileIndex
+from keenkite.errors import IndexFormatError, TileIndexError
+from keenkite.index import Filters, TileIndex
 from tests.support.paths import ROOT
-from tests.support.points import Named, World, tile, vectors
+from tests.support.points import SPANS, Named, World, tile, vectors
+from tests.support.points import opened as points_opened
 
 ENCODER = Named()
 WORLD = World.drawn(300)
 
+DESCRIPTION = (
+    b'{"format": "keenkite-index", "version": 2, "encoder": {"name": "fake", "dim": 64, '
+    b'"bands": null}, "sensor": "sentinel-2-l2a", "spans": [2240]}'
+)
+
 
 def opened(folder: Path) -> TileIndex:
-    return TileIndex.open(folder, encoder=ENCODER, wait=10)
+    return TileIndex.open(folder, encoder=ENCODER, spans=SPANS, wait=10)
 
 
 @pytest.fixture
@@ -74,8 +78,14 @@ def test_an_empty_folder_becomes_an_index(tmp_path: Path) -> None:
         (b"\xff\xfe\x00", "damaged"),
         (b"[]", "not a keenkite index"),
         (b'{"format": "other"}', "not a keenkite index"),
-        (b'{"format": "keenkite-index", "version": 2}', "format 2, this keenkite reads 1"),
-        (b'{"format": "keenkite-index", "version": 1, "encoder": "x"}', "no usable 'dim'"),
+        (b'{"format": "keenkite-index", "version": 3}', "format 3, and this keenkite reads 2"),
+        (b'{"format": "keenkite-index", "version": 2, "encoder": "x"}', "no usable 'encoder'"),
+        (DESCRIPTION.replace(b"64", b'"64"'), "no usable 'dim'"),
+        (DESCRIPTION.replace(b"null", b'"B02"'), "no usable 'bands'"),
+        (DESCRIPTION.replace(b'"sentinel-2-l2a"', b"7"), "no usable 'sensor'"),
+        (DESCRIPTION.replace(b"[2240]", b"[]"), "no usable 'spans'"),
+        (DESCRIPTION.replace(b"[2240]", b"[true]"), "no usable 'spans'"),
+        (DESCRIPTION.replace(b"[2240]", b"[-5]"), "no usable 'spans'"),
     ],
 )
 def test_a_description_that_cannot_be_read_is_named(made: Path, content: bytes, says: str) -> None:
@@ -109,57 +119,19 @@ def test_a_record_that_is_damaged_is_named(made: Path) -> None:
         index.is_complete("work")
 
 
-def damaged(folder: Path) -> None:
-    (folder / "statistics").write_bytes((folder / "statistics").read_bytes()[:-8])
+def test_an_index_of_format_1_is_refused_with_what_to_do(made: Path) -> None:
+    old = {"format": "keenkite-index", "version": 1, "encoder": "fake", "dim": 64, "size": 224}
+    (made / "index.json").write_text(json.dumps(old))
+    for encoder in (ENCODER, None):
+        with pytest.raises(IndexFormatError, match=r"format 1, .* Build it anew in another place"):
+            TileIndex.open(made, encoder=encoder)
+    assert (made / "shards" / "0001").is_dir()
 
 
-def of_another_generation(folder: Path) -> None:
-    (folder / "generation").write_text("cut off before the points changed")
-
-
-def of_a_time_before_the_machine_lost_power(folder: Path) -> None:
-    header, _, data = (folder / "statistics").read_bytes().partition(b"\n")
-    generation = header.split(b" ")[0]
-    wrong = np.frombuffer(data, "<f8") * 2
-    (folder / "statistics").write_bytes(generation + b" another-boot\n" + wrong.tobytes())
-
-
-def of_other_points(folder: Path) -> None:
-    header, _, data = (folder / "statistics").read_bytes().partition(b"\n")
-    (folder / "statistics").write_bytes(header + b"\n" + (np.frombuffer(data, "<f8") * 2).tobytes())
-
-
-def missing(folder: Path) -> None:
-    (folder / "statistics").unlink()
-
-
-@pytest.mark.parametrize(
-    "harm",
-    [
-        damaged,
-        missing,
-        of_another_generation,
-        of_a_time_before_the_machine_lost_power,
-        of_other_points,
-    ],
-)
-def test_statistics_that_are_not_sure_are_computed_again(
-    made: Path, harm: Callable[[Path], None]
-) -> None:
-    harm(made)
-    for _ in range(2):
-        with opened(made) as index:
-            statistics = index.statistics()
-            values = WORLD.vectors.astype(np.float64)
-            assert statistics.n == 300
-            np.testing.assert_allclose(statistics.mean, values.mean(axis=0), atol=1e-12)
-            covariance = np.cov(values.T, bias=True)
-            np.testing.assert_allclose(statistics.covariance, covariance, atol=1e-12)
-
-
-def test_what_was_flushed_keeps_its_statistics_though_power_is_lost(made: Path) -> None:
-    """The fixture ends with `mark_complete`, which flushes."""
-    assert (made / "statistics").read_bytes().partition(b"\n")[0].endswith(b" flushed")
+def test_a_description_written_by_hand_is_read(made: Path) -> None:
+    (made / "index.json").write_bytes(DESCRIPTION)
+    with TileIndex.open(made, encoder=ENCODER) as index:
+        assert (index.count(), index.spans, index.bands) == (300, (2240.0,), None)
 
 
 def test_a_program_that_does_not_share_the_shard_is_told_of(made: Path) -> None:
@@ -222,8 +194,8 @@ def test_a_full_disk_is_named_and_costs_nothing_that_was_written(tmp_path: Path)
     refused, unopened, counts = done.stdout.splitlines()
     number = refused.partition(" ")[0]
     assert int(number) > 0
-    assert "a change needs 256. Free some space" in refused
-    assert "opening it, which writes a log, needs 64. Free some space" in unopened
+    assert "a change of the index needs 256. Free some space" in refused
+    assert "opening the index, which writes a log, needs 64. Free some space" in unopened
     assert counts == f"{number} {number}"
 
 
@@ -231,7 +203,7 @@ def test_a_folder_that_cannot_be_written_is_named(made: Path, tmp_path: Path) ->
     code = """
 import sys; sys.path[:0] = [TESTS]
 from tests.support.points import Named
-from keenkite.index import TileIndex
+from keenkite.index import Filters, TileIndex
 from keenkite.errors import StorageError
 for place in ("index", "index/new"):
     try:
@@ -271,3 +243,46 @@ def test_records_hold_any_text(made: Path) -> None:
     assert json.loads((made / "index.json").read_text())["format"] == "keenkite-index"
     assert not list(made.rglob("*.tmp"))
     assert os.listdir(made.parent) == ["index"]  # noqa: PTH208
+
+
+def test_the_room_of_removed_tiles_is_given_back(tmp_path: Path) -> None:
+    world = World.drawn(12_000)
+    folder = tmp_path / "index"
+    with points_opened(folder) as index:
+        index.upsert(world.tiles, world.vectors)
+        assert index.maintain()
+        full = taken(folder)
+        few = Filters(max_cloud=0.1)
+        index.remove(few)
+        assert index.maintain() is False  # too few to be worth it
+        many = Filters(max_cloud=0.8)
+        left = ~world.mask(many)
+        index.remove(many)
+        assert index.maintain()
+        assert index.count() == left.sum()
+        assert taken(folder) < full / 2
+        assert index.maintain() is False
+        kept = {t.id for t, stays in zip(world.tiles, left, strict=True) if stays}
+        assert {t.id for t in index.scroll()} == kept
+        best = max(world.vectors[left] @ world.queries[0])
+        assert index.nearest(world.queries[0], limit=1)[0].score == pytest.approx(best, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_the_room_of_replaced_tiles_is_given_back(tmp_path: Path) -> None:
+    world = World.drawn(10_500)
+    folder = tmp_path / "index"
+    with points_opened(folder) as index:
+        index.upsert(world.tiles, world.vectors)
+        assert index.maintain()
+        index.upsert(world.tiles[:6000], world.vectors[:6000])
+        before = taken(folder)
+        assert index.maintain()
+        assert taken(folder) < before
+        assert index.count() == 10_500
+
+
+def taken(folder: Path) -> int:
+    """Bytes on the disk, but for the engine's log: some megabytes, whatever the index holds."""
+    files = (path for path in folder.rglob("*") if path.is_file() and "wal" not in path.parts)
+    return sum(path.stat().st_blocks * 512 for path in files)

@@ -10,9 +10,9 @@ from qdrant_client import models
 
 from keenkite.errors import InputError, TileIndexError
 from keenkite.index import Filters, TileIndex
-from keenkite.index.backend import PAYLOAD_INDEXES
-from tests.support.points import Named, World, tile, vectors
-from tests.support.qdrant_server import Server, serving
+from keenkite.index.payload import INDEXES
+from tests.support.points import SPANS, Named, World, tile, vectors
+from tests.support.qdrant_server import serving, writes
 
 ENCODER = Named()
 
@@ -20,11 +20,11 @@ ENCODER = Named()
 def test_payload_indexes_are_made_before_the_first_point() -> None:
     with serving() as server, TileIndex.open(server.url, encoder=ENCODER) as index:
         index.upsert([tile()], vectors(1))
-        assert server.indexes["keenkite"] == PAYLOAD_INDEXES
+        assert server.indexes["keenkite"] == INDEXES
         index_made = ("PUT", "/collections/keenkite/index")
         first_point = server.requests.index(("PUT", "/collections/keenkite/points"))
-        assert server.requests.count(index_made) == len(PAYLOAD_INDEXES)
-        assert server.requests[:first_point].count(index_made) == len(PAYLOAD_INDEXES)
+        assert server.requests.count(index_made) == len(INDEXES)
+        assert server.requests[:first_point].count(index_made) == len(INDEXES)
 
 
 def test_the_collection_is_named_by_the_url() -> None:
@@ -46,22 +46,47 @@ def test_opening_it_again_makes_nothing() -> None:
         assert {method for method, _ in server.requests} <= {"GET", "POST"}
 
 
-def test_searching_writes_nothing_so_a_key_that_may_only_read_is_enough() -> None:
-    def read_only(method: str, path: str) -> int | None:
-        reads = path.endswith(("/exists", "/query", "/count", "/scroll")) or (
-            method == "POST" and path.endswith("/points")
-        )
-        return None if reads or method == "GET" else 403
-
-    with serving() as server:
-        with TileIndex.open(server.url, encoder=ENCODER) as index:
+def test_a_key_that_may_only_read_is_enough_for_all_that_reads() -> None:
+    with serving(api_key="all", read_key="read") as server:
+        with TileIndex.open(server.url, encoder=ENCODER, api_key="all") as index:
             index.upsert([tile(i) for i in range(5)], vectors(5))
-        server.fail = read_only
-        with TileIndex.open(server.url, encoder=ENCODER) as index:
-            assert len(index.nearest(vectors(1)[0], limit=3)) == 3
-            assert index.statistics().n == 5
-            with pytest.raises(TileIndexError, match=r"refuses access \(403\)"):
-                index.upsert([tile(9)], vectors(1))
+            index.mark_complete("work", {"scene": "scene"})
+        server.requests.clear()
+        # Neither the statistics nor the regions were kept by a maintenance.
+        for encoder in (ENCODER, None):
+            with TileIndex.open(server.url, encoder=encoder, api_key="read") as index:
+                assert len(index.nearest(vectors(1)[0], limit=3)) == 3
+                assert index.statistics().n == 5
+                assert [region.tiles for region in index.regions()] == [5]
+                assert index.get([tile(3).id]) == [tile(3)]
+                assert index.count(Filters(spans=(2240,))) == 5
+                assert index.dates_of([tile(2).cell])[tile(2).cell] == [tile(2)]
+                assert index.is_complete("work")
+        assert all(not writes(*request) for request in server.requests)
+        with TileIndex.open(server.url, encoder=ENCODER, api_key="read") as index:
+            for work in (
+                lambda: index.upsert([tile(9)], vectors(1)),
+                lambda: index.label([tile(1)], "x"),
+                lambda: index.remove(Filters(regions=("kanto",))),
+                lambda: index.maintain(),
+            ):
+                with pytest.raises(TileIndexError, match=r"refuses access \(403\)"):
+                    work()
+            assert index.count() == 5
+
+
+def test_what_a_maintenance_kept_is_not_worked_out_again() -> None:
+    world = World.drawn(600)
+    with serving() as server:
+        with TileIndex.open(server.url, encoder=ENCODER, spans=SPANS) as index:
+            index.upsert(world.tiles, world.vectors)
+            assert index.maintain() is False  # a server builds its graph by itself
+            kept, regions = index.statistics(), index.regions()
+        server.requests.clear()
+        with TileIndex.open(server.url, encoder=None) as index:
+            assert np.array_equal(index.statistics().covariance, kept.covariance)
+            assert index.regions() == regions
+        assert ("POST", "/collections/keenkite/points/scroll") not in server.requests
 
 
 def test_the_key_is_sent_and_never_shown(caplog: pytest.LogCaptureFixture) -> None:
@@ -113,6 +138,10 @@ def test_a_server_that_fails_is_quoted(status: int, says: str) -> None:
             lambda: index.upsert([tile()], vectors(1)),
             lambda: list(index.scroll()),
             lambda: index.statistics(),
+            lambda: index.regions(),
+            lambda: index.label([tile()], "x"),
+            lambda: index.remove_region("x"),
+            lambda: index.add_spans([560]),
             lambda: index.mark_complete("work", {}),
         ):
             with pytest.raises(TileIndexError, match=says):
@@ -166,79 +195,4 @@ def test_an_index_half_made_is_finished_by_the_next_opening() -> None:
             TileIndex.open(server.url, encoder=ENCODER)
         server.fail = lambda method, path: None
         TileIndex.open(server.url, encoder=ENCODER).close()
-        assert server.indexes["keenkite"] == PAYLOAD_INDEXES
-
-
-def scans(server: Server) -> int:
-    """How often all vectors were read since the last call."""
-    number = server.requests.count(("POST", "/collections/keenkite/points/scroll"))
-    server.requests.clear()
-    return number
-
-
-def check(index: TileIndex, world: World, rows: slice) -> None:
-    statistics = index.statistics()
-    values = world.vectors[rows].astype(np.float64)
-    assert statistics.n == len(values)
-    np.testing.assert_allclose(statistics.mean, values.mean(axis=0), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(
-        statistics.covariance, np.cov(values.T, bias=True), rtol=0, atol=1e-12
-    )
-
-
-def test_statistics_need_no_scan_while_one_process_writes_and_another_reads() -> None:
-    world = World.drawn(600)
-    with serving() as server, TileIndex.open(server.url, encoder=ENCODER) as writer:
-        reader = TileIndex.open(server.url, encoder=None)
-        writer.upsert(world.tiles[:300], world.vectors[:300])
-        check(reader, world, slice(300))
-        writer.upsert(world.tiles[200:], world.vectors[200:])
-        check(reader, world, slice(600))
-        later = TileIndex.open(server.url, encoder=ENCODER)
-        later.upsert(world.tiles[:100], world.vectors[:100])
-        check(later, world, slice(600))
-        check(writer, world, slice(600))
-        assert later.delete(Filters(tile_ids=tuple(t.id for t in world.tiles[:50]))) == 50
-        scans(server)  # deleting reads which tiles there are
-        check(reader, world, slice(50, 600))
-        assert scans(server) == 0
-
-
-def test_statistics_are_scanned_again_after_a_change_that_was_cut_off() -> None:
-    world = World.drawn(300)
-    with serving() as server, TileIndex.open(server.url, encoder=ENCODER) as index:
-        index.upsert(world.tiles[:200], world.vectors[:200])
-        points = ("PUT", "/collections/keenkite/points")
-        server.fail = lambda *request: 503 if request == points else None
-        with pytest.raises(TileIndexError):
-            index.upsert(world.tiles[200:], world.vectors[200:])
-        server.fail = lambda method, path: None
-        scans(server)
-        check(index, world, slice(200))
-        assert scans(server) == 1
-        index.upsert(world.tiles[200:], world.vectors[200:])
-        check(index, world, slice(300))
-        assert scans(server) == 0
-
-
-def test_statistics_are_right_though_another_process_wrote_in_the_middle_of_a_change() -> None:
-    world = World.drawn(600)
-    with serving() as server, TileIndex.open(server.url, encoder=ENCODER) as one:
-        other = TileIndex.open(server.url, encoder=ENCODER)
-        one.upsert(world.tiles[:100], world.vectors[:100])
-        begun: list[str] = []
-
-        def while_points_are_written(method: str, path: str) -> int | None:
-            if (method, path) == ("PUT", "/collections/keenkite/points") and not begun:
-                begun.append(path)
-                # The same number of tiles as before, so that counting them tells nothing.
-                other.upsert(world.tiles[:100], world.vectors[200:300])
-            return None
-
-        server.fail = while_points_are_written
-        one.upsert(world.tiles[100:200], world.vectors[100:200])
-        assert begun
-        rows = np.r_[200:300, 100:200]
-        now = World(world.tiles, world.vectors[rows], world.queries)
-        for index in (one, other, one):
-            check(index, now, slice(200))
+        assert server.indexes["keenkite"] == INDEXES

@@ -25,6 +25,8 @@ class Server:
     url: str = ""
     api_key: str | None = None
     """Requests without this key are refused."""
+    read_key: str | None = None
+    """Requests with this one are only refused where they would write."""
     delay: float = 0.0
     """Seconds before an answer."""
     fail: Callable[[str, str], int | None] = lambda method, path: None
@@ -70,7 +72,11 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         state.requests.append((self.command, path))
         time.sleep(state.delay)
-        if state.api_key is not None and self.headers.get("api-key") != state.api_key:
+        key = self.headers.get("api-key")
+        if key is not None and key == state.read_key:
+            if writes(self.command, path):
+                return self.reply(403, b"Global access is required")
+        elif state.api_key is not None and key != state.api_key:
             return self.reply(401, b"Must provide an API key")
         status = state.fail(self.command, path)
         if status is not None:
@@ -97,6 +103,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: object) -> None:
         pass
+
+
+def writes(method: str, path: str) -> bool:
+    """Whether a request changes something."""
+    return method != "GET" and not (
+        method == "POST" and path.endswith(("/points", "/query", "/count", "/scroll", "/facet"))
+    )
 
 
 def _work(state: Server, method: str, path: str, body: bytes) -> object:
