@@ -468,6 +468,9 @@ def test_a_place_beside_every_tile_is_refused() -> None:
     assert ask(index, like=((west + 0.0005, usual.lat),), overlap=True).hits
     with pytest.raises(InputError, match="No tile of the index memory shows the place"):
         find(index, like=((west - 0.02, usual.lat),))
+    beyond = usual.lon - 0.85 * (usual.lon - west) * 2  # no corner of a tile is as far
+    with pytest.raises(InputError, match="shows the place"):
+        find(index, like=((beyond, usual.lat),))
 
 
 def test_an_example_that_is_not_there_is_named(water: MemoryIndex) -> None:
