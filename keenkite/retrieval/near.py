@@ -120,7 +120,7 @@ class Surroundings:
 def together(matches: Sequence[Match]) -> list[Match]:
     """Each tile once, best z first, whatever the order they come in."""
     found = {match.tile.id: match for match in matches}
-    return sorted(found.values(), key=lambda match: (-match.score, match.tile.id))
+    return [found[name] for name in sorted(found, key=lambda name: (-found[name].score, name))]
 
 
 def vectors_of(matches: Sequence[Match]) -> Vectors:
