@@ -177,21 +177,23 @@ def load_local(folder: Path, points: Points) -> dict[str, float]:
     return {"upserts": len(points.tiles) / took, "maintain": 0.0}
 
 
-Ask = Callable[[NDArray[np.float32], Filters], list[str]]
-"""Ids of the ten best tiles."""
+Ask = Callable[[NDArray[np.float32], Filters], list[Any]]
+"""Given a query: the ten best, in a form of its own."""
+Name = Callable[[list[Any]], list[str]]
+"""Given such: the ids of their tiles."""
 
 
-def open_folder(folder: Path) -> Ask:
+def open_folder(folder: Path) -> tuple[Ask, Name]:
     index = TileIndex.open(folder, encoder=Encoder())
     index.count()
 
-    def ask(query: NDArray[np.float32], filters: Filters) -> list[str]:
-        return [m.tile.id for m in index.nearest(query, limit=10, filters=filters)]
+    def ask(query: NDArray[np.float32], filters: Filters) -> list[Any]:
+        return index.nearest(query, limit=10, filters=filters)
 
-    return ask
+    return ask, lambda found: [match.tile.id for match in found]
 
 
-def open_local(folder: Path) -> Ask:
+def open_local(folder: Path) -> tuple[Ask, Name]:
     from qdrant_client import QdrantClient
 
     from keenkite.index.server.filters import client_filter
@@ -199,25 +201,26 @@ def open_local(folder: Path) -> Ask:
     client = QdrantClient(path=str(folder))
     client.count("tiles")
 
-    def ask(query: NDArray[np.float32], filters: Filters) -> list[str]:
+    def ask(query: NDArray[np.float32], filters: Filters) -> list[Any]:
         where = client_filter(filters.conditions())
         answer = client.query_points(
             "tiles", query=query.tolist(), using="v", query_filter=where, limit=10
         )
-        return [(point.payload or {})["tile_id"] for point in answer.points]
+        return answer.points
 
-    return ask
+    return ask, lambda found: [(point.payload or {})["tile_id"] for point in found]
 
 
-def search(ask: Ask, queries: NDArray[np.float32]) -> dict[str, object]:
+def search(ask: Ask, name_of: Name, queries: NDArray[np.float32]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, filters in FILTERS.items():
         times, rows = [], []
         ask(queries[-1], filters)
         for query in queries:
             begin = time.perf_counter()
-            rows.append(ask(query, filters))
+            found_here = ask(query, filters)
             times.append(time.perf_counter() - begin)
+            rows.append(name_of(found_here))
         found[name] = {"ms": float(np.median(times)) * 1000, "rows": rows}
     return found
 
@@ -232,9 +235,9 @@ def child(engine: str, stage: str, folder: Path, n: int, queries: int) -> None:
     queried = np.load(folder.parent / "queries.npy")[:queries]
     before = _resident()
     begin = time.perf_counter()
-    ask = (open_folder if engine == "folder" else open_local)(folder)
+    ask, name_of = (open_folder if engine == "folder" else open_local)(folder)
     opening = time.perf_counter() - begin
-    answer: dict[str, object] = {"open": opening, "filters": search(ask, queried)}
+    answer: dict[str, object] = {"open": opening, "filters": search(ask, name_of, queried)}
     answer["rss"] = _resident() - before
     print(json.dumps(answer))
 

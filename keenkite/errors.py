@@ -9,7 +9,7 @@ KeenkiteError
 │   ├── NoIndexError      there is none at this place yet
 │   ├── IndexFormatError  it was made by another version, in a format this one does not read
 │   ├── IndexBusyError    another process holds it for longer than we may wait
-│   └── EncoderMismatchError   it was made with another encoder, sensor or spans
+│   └── EncoderMismatchError   it was made with another encoder, or for another sensor
 └── StorageError          the disk is full or a folder cannot be written
 
 Each message says what is wrong, which item it is about, and what to do next.

@@ -7,7 +7,8 @@ in between, work is done twice, and never left undone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -79,25 +80,33 @@ class Completion:
             sights: of tiles that are about to go, or to lose the label of `region`.
             region: only its records, and those that name no region.
         """
-        lost = set(sights)
-        if lost:
+        scenes, moments = set[str](), defaultdict[tuple[str, int], set[datetime]](set)
+        for sight in sights:
+            scenes |= sight.scenes
+            moments[sight.platform, sight.epsg].add(sight.moment)
+        if scenes:
             self.forget(
                 lambda key, info: (
                     (region is None or info.get("region", region) == region)
-                    and any(self._counts_on(key, info, sight) for sight in lost)
+                    and (_is_of(scenes, key, info) or self._is_beside(moments, info))
                 )
             )
 
-    def _counts_on(self, key: str, info: Mapping[str, Any], sight: Sight) -> bool:
-        """Whether a record is of a scene that the tile is of, or of one of its pass beside it.
+    def _is_beside(
+        self, moments: Mapping[tuple[str, int], Collection[datetime]], info: Mapping[str, Any]
+    ) -> bool:
+        """Whether a record is of a pass at one of these moments, by platform and zone.
 
-        Where scenes of a pass overlap, each tile is cut from one of them, and the others count on
-        that one.
+        Where scenes of a pass overlap, each tile is cut from one of them, and the records of the
+        others count on that one.
         """
-        if not sight.scenes.isdisjoint(info.get("scenes") or [info.get("scene", key)]):
-            return True
         if not {"platform", "epsg", "datetime"} <= info.keys():
             return False
-        between = datetime.fromisoformat(info["datetime"]) - sight.moment
-        here = (info["platform"], info["epsg"]) == (sight.platform, sight.epsg)
-        return here and abs(between) <= self._pass
+        own = datetime.fromisoformat(info["datetime"])
+        here = moments.get((info["platform"], info["epsg"]), ())
+        return any(abs(own - moment) <= self._pass for moment in here)
+
+
+def _is_of(scenes: set[str], key: str, info: Mapping[str, Any]) -> bool:
+    """Whether a record is of one of some scenes."""
+    return not scenes.isdisjoint(info.get("scenes") or [info.get("scene", key)])

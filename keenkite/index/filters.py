@@ -74,6 +74,11 @@ class Filters:
                     f"write ({getattr(self, name)!r},)."
                 )
 
+        if isinstance(self.spans, int | float | str):
+            raise InputError(
+                f"Filters.spans is a tuple of widths in metres, not one; write ({self.spans},)."
+            )
+
     def __bool__(self) -> bool:
         return bool(self.conditions())
 

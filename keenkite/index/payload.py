@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from keenkite.index.meta import to_millimetres
@@ -63,14 +64,19 @@ def payload_of(tile: Tile, place: Place) -> Payload:
 def tile_of(payload: Mapping[str, Any]) -> Tile:
     """The tile of a payload, in its place."""
     west, south, east, north = payload["bounds"]
+    # One by one, since every search makes hundreds of them.
     tile = Tile(
-        **parse_cell(payload["cell"]),
+        **_ground(payload["cell"]),
         datetime=datetime.fromisoformat(payload["datetime"]),
         platform=platform_of(payload),
         collection=payload["collection"],
         scene_ids=tuple(payload["scene_ids"]),
         regions=tuple(payload["regions"]),
-        **{name: payload[name] for name in FRACTIONS},
+        cloud=payload["cloud"],
+        water=payload["water"],
+        vegetation=payload["vegetation"],
+        bare=payload["bare"],
+        snow=payload["snow"],
         valid=payload["valid"],
     )
     at = payload["location"]
@@ -85,6 +91,12 @@ def platform_of(payload: Mapping[str, Any]) -> str:
 def epsg_of(payload: Mapping[str, Any]) -> int:
     """The zone of its tile."""
     return int(payload["tile_id"].partition("-")[0])
+
+
+@lru_cache(maxsize=1 << 14)
+def _ground(cell: str) -> dict[str, Any]:
+    # The same squares come again: on other dates, and in the next search.
+    return parse_cell(cell)
 
 
 def _rounded(fraction: float | None) -> float | None:

@@ -254,6 +254,10 @@ def test_removing_leaves_pixels_and_other_collections_alone(tmp_path: Path) -> N
     assert sorted(path.name for path in data.iterdir()) == ["collections", "pixels"]
     assert [each.name for each in collections(data)] == ["second"]
     assert (data / "pixels" / "scene.tif").read_text() == "pixels"
+    remove_collection(data, "second")
+    with TileIndex.open(data, encoder=Named()) as index:
+        assert (index.folder, index.count()) == (data, 0)
+    assert (data / "pixels" / "scene.tif").read_text() == "pixels"
 
 
 def test_one_that_another_process_maintains_is_not_removed(tmp_path: Path) -> None:

@@ -189,6 +189,7 @@ def test_maintenance_stalls_no_search_of_its_own_process(copied: Path) -> None:
     assert [path.name for path in (copied / "shards").iterdir()] == ["0002"]
 
 
+@pytest.mark.slow
 def test_maintenance_stalls_no_search_of_another_process(copied: Path) -> None:
     searcher = Process(copied, SEARCH)
     maintainer = Process(copied, "assert index.maintain(); say('done')")

@@ -24,6 +24,9 @@ from keenkite.index.meta import Meta
 META, CURRENT, SHARDS, RECORDS = "index.json", "current", "shards", "records"
 GARBAGE = "garbage"
 
+BESIDE = ("collections", "jobs", "pixels")
+"""What a data folder has beside an index that is in it itself."""
+
 
 class Folder:
     """The layout of one index folder; knows nothing of the engine."""
@@ -140,9 +143,10 @@ class Folder:
         return self.path / RECORDS / f"{uuid.uuid5(uuid.NAMESPACE_OID, key).hex}.json"
 
     def _require_empty(self) -> None:
-        # Made before index.json, so a folder with no more than these may be one that was being
-        # made when its process was killed.
-        strangers = [p.name for p in self.path.glob("*") if p.name not in LOCK_FILES]
+        # Locks are made before index.json, so a folder with no more than these may be one that was
+        # being made when its process was killed. The others stay when an index is removed.
+        known = {*LOCK_FILES, *BESIDE}
+        strangers = [path.name for path in self.path.glob("*") if path.name not in known]
         if strangers:
             raise TileIndexError(
                 f"{self.path} is not a keenkite index and not empty (it has {strangers[0]!r}); "
