@@ -26,7 +26,7 @@ from keenkite.retrieval.scoring import (
     log_confidence,
     log_odds_of,
 )
-from keenkite.retrieval.spans import doubt
+from keenkite.retrieval.spans import octaves
 from keenkite.tiling import Tile
 
 
@@ -37,15 +37,14 @@ class Candidates:
     tiles: Sequence[Tile]
     vectors: Vectors
     """(n, dim), unit norm."""
-    doubt: Floats
-    """(n,) log-odds to take off what is said of them; see `spans`."""
+    octaves: Floats
+    """(n,) how often their span is the double or the half of the usual one."""
 
     @classmethod
     def of(cls, matches: Sequence[Match], *, usual: float) -> Candidates:
         """Those that the index found, with their vectors; and the usual span of its tiles."""
         tiles = [match.tile for match in matches]
-        unusual = doubt((tile.span for tile in tiles), usual)
-        return cls(tiles=tiles, vectors=vectors_of(matches), doubt=unusual)
+        return cls(tiles=tiles, vectors=vectors_of(matches), octaves=octaves(tiles, usual))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,18 +102,19 @@ class Shown:
 
     def judge(self, candidates: Candidates) -> Judged:
         """By each tile's own vector and those of its look-alikes among the candidates."""
-        seen = self.wanted.judge(candidates.vectors) - candidates.doubt
+        seen = self.wanted.judge(candidates.vectors, candidates.octaves)
         return Judged(asked=self.asked, tiles=candidates.tiles, seen=seen)
 
     def parts(self, candidates: Candidates, i: int) -> dict[str, float]:
         """What the score of candidate i is made of; see `Hit.parts`."""
         row = candidates.vectors[i : i + 1]
+        unusual = self.wanted.calibration.doubt * candidates.octaves[i]
         measured = {
             "z": self.wanted.z(row),
             "fit": self.wanted.fit(row),
             "contrast": self.wanted.contrast(row),
             "evidence": self.wanted.evidence(row),
-            "alone": confidence(self.wanted.log_odds(row) - candidates.doubt[i]),
+            "alone": confidence(self.wanted.log_odds(row) - unusual),
         }
         return {name: float(value[0]) for name, value in measured.items()}
 

@@ -21,7 +21,7 @@ from keenkite.ground import apart, distance_km, positions
 from keenkite.index import Filters, Match, TileIndex
 from keenkite.retrieval.concepts import Floats, Vectors
 from keenkite.retrieval.scoring import Wanted
-from keenkite.retrieval.spans import doubt, usual_span
+from keenkite.retrieval.spans import octaves, usual_span
 from keenkite.tiling import Tile
 
 EXACT = 4096
@@ -88,8 +88,8 @@ class Surroundings:
         others = self._others(tiles) if tiles else []
         if not others:
             return odds, neighbours
-        unusual = doubt((match.tile.span for match in others), usual_span(self.index))
-        theirs = self.wanted.judge(vectors_of(others)) - unusual
+        unusual = octaves((match.tile for match in others), usual_span(self.index))
+        theirs = self.wanted.judge(vectors_of(others), unusual)
         rank = np.empty(len(others), int)
         rank[np.argsort(-theirs, kind="stable")] = np.arange(len(others))
         here = positions([t.lon for t in tiles], [t.lat for t in tiles])
@@ -120,7 +120,7 @@ class Surroundings:
 def together(matches: Sequence[Match]) -> list[Match]:
     """Each tile once, best z first, whatever the order they come in."""
     found = {match.tile.id: match for match in matches}
-    return sorted(found.values(), key=lambda match: (-match.score, match.tile.id))
+    return [found[name] for name in sorted(found, key=lambda name: (-found[name].score, name))]
 
 
 def vectors_of(matches: Sequence[Match]) -> Vectors:

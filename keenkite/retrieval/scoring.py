@@ -74,6 +74,9 @@ class Calibration:
     """Evidence at which a hit is as likely right as wrong."""
     slope: float
     """Evidence by which the log-odds grow by 1."""
+    doubt: float
+    """Log-odds taken off for each doubling or halving of the usual span: a model that learnt the
+    ground at one scale is as sure of what it says at another, and more often wrong."""
 
     @classmethod
     def of(cls, encoder: str) -> Calibration:
@@ -146,12 +149,20 @@ class Wanted:
             parts.append((near - ALIKE_EVEN) / ALIKE_SLOPE)
         return np.asarray(np.mean(parts, axis=0))
 
-    def judge(self, vectors: Vectors) -> Floats:
-        """(n, dim), best z first -> (n,): the same, of each tile among its look-alikes (step 3)."""
+    def judge(self, vectors: Vectors, octaves: Floats | float = 0.0) -> Floats:
+        """The same of each tile among its look-alikes (step 3).
+
+        Args:
+            vectors: (n, dim), best z first.
+            octaves: (n,) doublings or halvings of the usual span; see `Calibration.doubt`.
+
+        Returns:
+            (n,)
+        """
         odds = self.log_odds(vectors)
         first = slice(RERANKED)
         odds[first] = among_look_alikes(odds[first], vectors[first], self.usual)
-        return odds
+        return np.asarray(odds - self.calibration.doubt * octaves)
 
 
 class Scorer:

@@ -1,9 +1,9 @@
-"""Spans in one answer: tiles of several widths compete, and one of them is the model's own scale.
+"""Spans in one answer: tiles of several widths compete, and one of them is the usual one.
 
 Models learn the ground at some scale, and a tile that is enlarged or reduced to 224 pixels shows it
-at another: they are as sure of what they say there, and more often wrong. So such a tile has to be
-a little surer before it goes ahead of one of the usual span. Without that, a second span costs as
-much in what the usual one finds already as it brings; benchmarks/spans.py measures it.
+at another. Where a model was measured to be worse there, such a tile has to be a little surer
+before it goes ahead of one of the usual span (`Calibration.doubt`). Without that, a second span
+costs as much in what keenkite-tiny finds already as it brings; benchmarks/spans.py measures it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,11 @@ import numpy as np
 
 from keenkite.index import TileIndex
 from keenkite.retrieval.concepts import Floats
-
-DOUBT = 0.5
-"""Log-odds taken off for each doubling or halving of the usual span. Set on eight drawn worlds of
-their own; from 0.25 to 1 it made little difference."""
+from keenkite.tiling import Tile
 
 
 def usual_span(index: TileIndex) -> float:
-    """The width of most of its tiles' kind, metres: the sensor's own, or the one nearest to it.
+    """The span that an index is mostly about, metres: the sensor's own, or the one nearest to it.
 
     So an index of one span, whatever it is, has no unusual tiles.
     """
@@ -29,6 +26,6 @@ def usual_span(index: TileIndex) -> float:
     return min(index.spans, key=lambda span: abs(float(np.log2(span / own))))
 
 
-def doubt(spans: Iterable[float], usual: float) -> Floats:
-    """Widths of n tiles -> (n,) log-odds to take off what is said of them."""
-    return np.asarray(DOUBT * np.abs(np.log2(np.fromiter(spans, float) / usual)))
+def octaves(tiles: Iterable[Tile], usual: float) -> Floats:
+    """n tiles -> (n,) how often their span is the double or the half of the usual one."""
+    return np.asarray(np.abs(np.log2(np.fromiter((t.span for t in tiles), float) / usual)))

@@ -16,7 +16,7 @@ from keenkite.index import Filters
 from keenkite.retrieval import near as near_module
 from keenkite.retrieval.query import Near, Query
 from keenkite.retrieval.result import Result
-from keenkite.retrieval.scoring import Scorer, Wanted
+from keenkite.retrieval.scoring import Calibration, Scorer, Wanted
 from keenkite.retrieval.search import search
 from keenkite.tiling import Tile
 from tests.support.memory_index import MemoryIndex, passes
@@ -88,8 +88,9 @@ def shown(index: MemoryIndex, wanted: Wanted, among: list[int]) -> dict[int, flo
     order = sorted(among, key=lambda i: -float(wanted.z(index.all[i : i + 1])[0]))
     odds = wanted.judge(index.all[order]) if order else np.empty(0)
     usual = 2240 if 2240 in index.spans else min(index.spans)
+    doubt = Calibration.of(MILD.name).doubt
     return {
-        i: own - 0.5 * abs(math.log2(index.tiles[i].span / usual))
+        i: own - doubt * abs(math.log2(index.tiles[i].span / usual))
         for i, own in zip(order, odds.tolist(), strict=True)
     }
 

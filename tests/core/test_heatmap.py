@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rasterio.warp import transform
 
 from keenkite.errors import InputError
+from keenkite.retrieval.concepts import concept_and_rivals
 from keenkite.retrieval.heatmap import Heatmap, evidence, heatmap, heatmaps
 from keenkite.tiling import Tile
 from tests.support.fakes import WORDS, FakeEncoder
@@ -155,6 +156,19 @@ def test_what_is_no_tile_is_refused(tile: Any) -> None:
 def test_an_empty_text_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="empty"):
         look(painted("red"), text)
+
+
+def test_a_value_is_even_at_a_fixed_evidence_and_follows_its_log_odds() -> None:
+    tile = painted("red")
+    vector, rivals = concept_and_rivals(FakeEncoder(), "red", BACKGROUND)
+    found = evidence(FakeEncoder().patch_features(tile[None]), vector, rivals)[0]
+    values = np.clip(look(tile).grid.astype(float), 1e-6, 1 - 1e-6)
+    expected = np.clip((found - 0.9) / 0.3, *np.log([1e-6, 1e6]))
+    np.testing.assert_allclose(np.log(values / (1 - values)), expected, atol=0.05)
+
+
+def test_two_other_things_are_background_enough() -> None:
+    assert heatmap(FakeEncoder(), painted("red"), "red", background=["forest", "city"]).found
 
 
 def test_a_background_of_nothing_else_is_refused() -> None:

@@ -12,7 +12,12 @@ from keenkite.errors import InputError
 from keenkite.evaluation.evaluate import auc, average_precision
 from keenkite.evaluation.vector_table import VectorTable
 from keenkite.index import Statistics
-from keenkite.retrieval.concepts import BACKGROUND, TEMPLATES, encode_concepts
+from keenkite.retrieval.concepts import (
+    BACKGROUND,
+    TEMPLATES,
+    concept_and_rivals,
+    encode_concepts,
+)
 from keenkite.retrieval.scoring import (
     CONTRAST,
     CORRECTION,
@@ -193,6 +198,16 @@ def test_without_a_background_confidence_rests_on_z(vectors: NDArray[np.float32]
         assert wanted.rivals is None
         odds = wanted.log_odds(vectors)
         np.testing.assert_array_equal(np.argsort(odds), np.argsort(wanted.z(vectors)))
+
+
+def test_two_other_concepts_are_enough_to_compare_with(vectors: NDArray[np.float32]) -> None:
+    wanted = Scorer(ENCODER, statistics(vectors), ("green", "red", "snow")).wanted("red")
+    assert wanted.rivals is not None
+    np.testing.assert_allclose(wanted.rivals, encode_concepts(ENCODER, ["green", "snow"]))
+    assert Scorer(ENCODER, statistics(vectors), ("green", "red")).wanted("red").rivals is None
+    vector, rivals = concept_and_rivals(ENCODER, "red", ("green", "red"))
+    np.testing.assert_allclose(vector, encode_concepts(ENCODER, ["red"])[0])
+    np.testing.assert_allclose(rivals, encode_concepts(ENCODER, ["green"]))
 
 
 def test_one_tile_alone_can_be_judged() -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from keenkite import utm
 from keenkite.area import Area
 from keenkite.errors import EncoderMismatchError, InputError
+from keenkite.retrieval import scoring
 from keenkite.retrieval.query import Near, Query
 from keenkite.retrieval.result import Hit, Result
 from keenkite.retrieval.search import search
@@ -215,7 +216,11 @@ def test_a_wide_tile_takes_no_place_from_two_better_ones_inside_it() -> None:
     assert wide.id not in find(index, "red", limit=28)
 
 
-def test_a_tile_of_another_span_must_be_surer_by_half_a_unit_for_each_doubling() -> None:
+def test_a_tile_of_another_span_must_be_surer_where_the_model_is_worse_at_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worse = {"even": 2.25, "slope": 0.25, "doubt": 0.5}
+    monkeypatch.setitem(scoring._CALIBRATIONS, ENCODER.name, worse)
     tiles = [tile(300 + 8 * i, 3500) for i in range(12)]
     tiles += [
         inside(tiles[i], span=span, east=7000) for i, span in ((0, 1120), (1, 4480), (2, 560))
@@ -239,6 +244,9 @@ def test_a_tile_of_another_span_must_be_surer_by_half_a_unit_for_each_doubling()
     alone = ask(MemoryIndex(small, vectors[:12]), "red", limit=1)
     usual = ask(MemoryIndex(tiles[:12], vectors[:12]), "red", limit=1)
     assert alone.hits[0].score == pytest.approx(usual.hits[0].score)
+    monkeypatch.delitem(scoring._CALIBRATIONS, ENCODER.name)  # one that is not known to be
+    scores = np.array([hit.score for hit in ask(MemoryIndex(tiles, vectors), "red", limit=4).hits])
+    np.testing.assert_allclose(scores, scores[0], atol=1e-5)
 
 
 def test_overlap_is_seen_across_utm_zones() -> None:
@@ -468,6 +476,9 @@ def test_a_place_beside_every_tile_is_refused() -> None:
     assert ask(index, like=((west + 0.0005, usual.lat),), overlap=True).hits
     with pytest.raises(InputError, match="No tile of the index memory shows the place"):
         find(index, like=((west - 0.02, usual.lat),))
+    beyond = usual.lon - 0.85 * (usual.lon - west) * 2  # no corner of a tile is as far
+    with pytest.raises(InputError, match="shows the place"):
+        find(index, like=((beyond, usual.lat),))
 
 
 def test_an_example_that_is_not_there_is_named(water: MemoryIndex) -> None:
