@@ -39,8 +39,8 @@ def why_not(url: str) -> str | None:
                 return None
     except HTTPError as error:
         with error:
-            if error.code == 416:  # no such range: an empty file
-                return "is empty"
+            if error.code == 416:
+                return f"is empty, or {NO_RANGES}"
             return f"cannot be read (its server answers {error.code})"
     except (OSError, HTTPException, ValueError) as error:
         reason = error.reason if isinstance(error, URLError) else error
@@ -50,12 +50,14 @@ def why_not(url: str) -> str | None:
 
 def _request(url: str) -> Request:
     parts = urlsplit(url)
+    url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     headers = {"Range": "bytes=0-15", "User-Agent": "keenkite"}
+    request = Request(url, headers=headers)  # noqa: S310  (only http and https come here)
     if parts.username is not None:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
-        url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return Request(url, headers=headers)  # noqa: S310  (only http and https come here)
+        word = "Basic " + base64.b64encode(login.encode()).decode()
+        request.add_unredirected_header("Authorization", word)  # not for another host
+    return request
 
 
 def _trust(url: str) -> ssl.SSLContext | None:
