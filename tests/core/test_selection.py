@@ -1,6 +1,7 @@
 """Each acquisition once, and a cover of few clear scenes."""
 
 import logging
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -236,3 +237,98 @@ def _lonlat(scene: Scene) -> shapely.Geometry:
         shapely.segmentize(scene.footprint, 5_000),
         lambda xy: np.column_stack(utm.unproject(scene.epsg, *xy.T)),
     )
+
+
+def _data(west: float, east: float) -> shapely.Geometry:
+    return FOOTPRINT.intersection(shapely.box(west, 0, east, 1e7))
+
+
+def test_the_halves_of_a_split_datastrip_both_count_until_one_whole_one_shows_them() -> None:
+    minute = timedelta(minutes=1)
+    west = c1_item(data=_data(300_000, 350_000))
+    east = c1_item(data=_data(349_000, 410_000), time=NOON + minute)
+    assert set(ids(selected([west, east]))) == {west["id"], east["id"]}
+    whole = c1_item(time=NOON + 2 * minute, generated=NOON + timedelta(days=90))
+    assert ids(selected([west, whole, east])) == [whole["id"]]
+    sliver = c1_item(data=_data(300_000, 350_100), time=NOON + 3 * minute)
+    first = c1_item(data=_data(300_000, 350_000), generated=NOON + timedelta(days=90))
+    assert ids(selected([sliver, first])) == [first["id"]]
+
+
+def test_an_earlier_pass_of_the_platform_does_not_stand_for_a_later_one() -> None:
+    again = c1_item(time=NOON + timedelta(minutes=101))
+    assert len(selected([c1_item(), again])) == 2
+
+
+def test_what_is_not_known_to_show_all_of_its_ground_leaves_none_out() -> None:
+    vague, better = c1_item(time=NOON + timedelta(minutes=1)), c1_item()
+    better["properties"]["s2:generation_time"] = "2025-01-01T00:00:00Z"
+    del better["properties"]["s2:nodata_pixel_percentage"]
+    better["geometry"], better["properties"]["s2:generation_time"] = None, "2025-01-01T00:00:00Z"
+    both = selected([vague, better])
+    assert [scene.confirmed for scene in both] == [False, True]
+    clear, only = replace(both[0], cloud=0.0), both[1]
+    assert least_cloudy_cover([clear, only], KANTO) == [only]
+
+
+def test_more_than_five_bad_items_of_a_kind_are_counted_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for count, more in ((5, None), (7, "and 2 more: ")):
+        caplog.clear()
+        broken = [c1_item(time=NOON + timedelta(days=n)) for n in range(count)]
+        for item in broken:
+            del item["assets"]["red"]
+            item["id"] += "x" * 200
+        with caplog.at_level(logging.WARNING):
+            selected([*broken, c1_item(time=NOON + timedelta(days=30))])
+        (message,) = caplog.messages
+        named = [f"'{item['id'][:100]}'" for item in broken]
+        assert [name in message for name in named] == [number < 5 for number in range(count)]
+        assert named[0][:-1] + "x" not in message
+        assert (more in message) if more else ("more" not in message)
+
+
+def test_a_kind_of_bad_item_that_is_commoner_than_others_is_told() -> None:
+    items = [c1_item(time=NOON + timedelta(days=n)) for n in range(3)]
+    del items[0]["assets"]["red"]
+    for item in items[1:]:
+        del item["properties"]["proj:epsg"]
+    with pytest.raises(CatalogError, match=r"none of the 3.*neither proj:"):
+        selected(items)
+
+
+def test_a_scene_that_does_not_tell_its_cloud_is_taken_but_after_all_others() -> None:
+    item = c1_item(time=NOON - timedelta(days=3))
+    del item["properties"]["eo:cloud_cover"]
+    (silent,) = selected([item], max_cloud=0)
+    cloudy, clear = scene(cloud=100), scene(cloud=0, time=NOON + timedelta(days=1))
+    assert least_cloudy_cover([silent, cloudy], KANTO) == [cloudy]
+    east = replace(clear, outline=_data(350_000, 410_000))
+    assert least_cloudy_cover([silent, cloudy, east], KANTO) == [east, cloudy]
+
+
+def test_a_whole_scene_as_clear_as_allowed_stands_for_halves_and_no_cloudier_one() -> None:
+    for cloud, taken in ((6.9, 1), (7.1, 2)):
+        whole = scene(cloud=cloud, time=NOON + timedelta(days=9))
+        assert len(least_cloudy_cover([*halves(2), whole], KANTO)) == taken
+
+
+def test_what_later_choices_made_needless_is_given_back() -> None:
+    # The widest is taken first; then either side needs another, and these two show it too.
+    wide = scene(cloud=1, data=_data(330_000, 381_000))
+    west = scene(cloud=5, data=_data(306_000, 356_000), time=NOON + timedelta(days=3))
+    east = scene(cloud=5, data=_data(355_000, 405_000), time=NOON + timedelta(days=6))
+    assert least_cloudy_cover([wide, west, east], KANTO) == [west, east]
+    cloudier = [replace(each, cloud=0.065) for each in (west, east)]
+    assert least_cloudy_cover([wide, *cloudier], KANTO) == [wide, *cloudier]
+
+
+def test_scenes_of_far_zones_show_nothing_of_each_other() -> None:
+    # The same numbers of metres eight zones apart, and across 180° one zone apart.
+    far = [scene(), scene(grid="46SUE", epsg=32646)]
+    assert len(least_cloudy_cover(far, Area.from_bbox(80, 35, 150, 36.5))) == 2
+    last = scene(grid="60KYF", epsg=32760, west=759_980, north=8_200_000, cloud=1)
+    first = scene(grid="01KAB", epsg=32701, west=99_980, north=8_200_000, cloud=2)
+    seam = Area.from_bbox(179.7, -17.0, 179.95, -16.5)
+    assert least_cloudy_cover([first, last], seam) == [last]
