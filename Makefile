@@ -4,7 +4,7 @@ EXTRAS ?= dev
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench conformance clean
+.PHONY: demo test test-all lint bench conformance clean
 
 # A virtual environment with keenkite in it; made again when the dependencies change.
 $(VENV)/.$(EXTRAS): pyproject.toml
@@ -17,7 +17,11 @@ $(VENV)/.$(EXTRAS): pyproject.toml
 demo: $(VENV)/.$(EXTRAS)
 	$(BIN)/keenkite demo --folder demo
 
+# What a change must not break; `make test-all` runs the slow ones too.
 test: $(VENV)/.$(EXTRAS)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/.$(EXTRAS)
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.$(EXTRAS)
@@ -28,7 +32,7 @@ lint: $(VENV)/.$(EXTRAS)
 # About 25 minutes on two cores; each file can be run alone. Two of them also measure real data
 # where it is named: make bench VECTORS=remoteclip.npz EUROSAT=eurosat.zip
 bench: $(VENV)/.$(EXTRAS)
-	for file in strips vector_engine encode gpu search_cost server demo_search pointing; do \
+	for file in strips vector_engine encode gpu search_cost server demo_search pointing spans; do \
 	    echo "== $$file"; $(BIN)/python benchmarks/$$file.py || exit 1; done
 	$(BIN)/python benchmarks/tiny_model.py $(if $(EUROSAT),--eurosat $(EUROSAT))
 	$(if $(VECTORS),$(BIN)/python benchmarks/scoring.py $(VECTORS))
