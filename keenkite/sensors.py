@@ -7,7 +7,7 @@ they work on; where a catalogue keeps a band, and under which name, is the catal
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from keenkite.errors import InputError
 
@@ -42,6 +42,9 @@ class Classification:
     """The class of pixels without data."""
     kinds: Mapping[str, tuple[int, ...]]
     """"cloud" and kinds of `COVERS` -> classes that are that; kinds it cannot tell are left out."""
+    flags: tuple[tuple[int, int], ...] = ()
+    """(bit, class), where the file's numbers are 16 flags: the first of these that is set tells the
+    class, none of them is class 1. Empty where the numbers are the classes."""
 
 
 UNCLASSIFIED = Classification(key="", metres=1, nodata=0, kinds={})
@@ -90,6 +93,9 @@ class Sensor:
     """None where no file tells: fractions of cloud and cover are then not known."""
     offset: OffsetRule | None = None
     """None where the digital numbers have none."""
+    beside: bool = False
+    """Whether the pixels of its files lie beside multiples of their size, by a half. The nearest
+    count then, and everything is at most that half off."""
     grid_metres: float | None = None
     """Width of its grid tiles, which overlap by more than a tile; None where there is no such
     grid. Smaller scenes are crops, without neighbours."""
@@ -173,6 +179,32 @@ SENTINEL2 = Sensor(
     ),
 )
 
+LANDSAT = Sensor(
+    name="landsat-c2-l2",
+    title="Landsat Collection 2 Level-2",
+    attribution="Landsat {year} imagery courtesy of the U.S. Geological Survey",
+    metres=30.0,
+    # Numbers of bands differ from Landsat 7 to Landsat 8, so they go by their common names.
+    bands=tuple(
+        Band(name=name, key=name, metres=30)
+        for name in ("blue", "green", "red", "nir08", "swir16", "swir22")
+    ),
+    # Reflectance is 0.0000275 times the number, less 0.2; a picture shows 0 to 0.3 of it.
+    darkest=7273,
+    brightest=10909,
+    reflectance=2.75e-5,
+    beside=True,
+    grid_metres=150_000,
+    classes=Classification(
+        key="qa_pixel",
+        metres=30,
+        nodata=0,
+        kinds={"cloud": (2,), "snow": (3,), "water": (4,)},
+        # Fill; dilated cloud, cirrus, cloud; snow; water. Shadow is ground that one can see.
+        flags=((0, 0), (1, 2), (2, 2), (3, 2), (5, 3), (7, 4)),
+    ),
+)
+
 RGB = Sensor(
     name="rgb",
     title="pictures",
@@ -186,7 +218,15 @@ RGB = Sensor(
 )
 """Red, green and blue of one's own, 0-255."""
 
-SENSORS: Mapping[str, Sensor] = {sensor.name: sensor for sensor in (SENTINEL2, RGB)}
+NAIP = replace(
+    RGB,
+    name="naip",
+    title="NAIP",
+    attribution="USDA National Agriculture Imagery Program {year}",
+)
+"""Aerial pictures of the United States: red, green, blue and near infrared in one file."""
+
+SENSORS: Mapping[str, Sensor] = {sensor.name: sensor for sensor in (SENTINEL2, LANDSAT, RGB, NAIP)}
 
 
 def find_sensor(name: str) -> Sensor:

@@ -117,6 +117,12 @@ def plan_build(
             f"(longitude comes first), or ask for more dates or more cloud"
         )
     every = units(scenes)
+    kinds = sorted({unit.sensor.title for unit in every})
+    if len(kinds) > 1:
+        raise InputError(
+            f"the catalogue answers with imagery of {' and '.join(kinds)}, and a collection holds "
+            "one kind: name one with --stac-collection, or build from one folder at a time"
+        )
     spans = [spans_of(request, index, every[0].sensor) for index in indexes]
     small = _too_small(every, spans)
     chosen = [unit for unit in every if unit not in small]

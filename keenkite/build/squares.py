@@ -24,7 +24,7 @@ SLIVER = 0.02
 
 def lattice_squares(unit: Scene, area: Area, span: float) -> Cells:
     """The tiles of an area on the lattice that a unit shows whole, `span` metres wide."""
-    if unit.west % unit.metres or unit.north % unit.metres:
+    if not _on_lattice(unit):
         return frozenset()  # its pixels are not those of the lattice
     lattice = Lattice(span)
     cells = lattice.cells(unit.epsg, unit.footprint, _wanted(unit, area)).tolist()
@@ -66,7 +66,7 @@ def _candidates(unit: Scene, span: float) -> list[Cell]:
     A unit whose pixels are not those of the lattice has tiles half a span apart from its corner on.
     """
     west, south, east, north = unit.footprint.bounds
-    if unit.west % unit.metres or unit.north % unit.metres:
+    if not _on_lattice(unit):
         xs = [*_steps(west, east, span, span / 2, origin=west), *_ends(west, east, span)]
         ys = [*_steps(-north, -south, span, span / 2, origin=-north), *_ends(-north, -south, span)]
         pairs = {(x, y) for x in xs for y in ys}
@@ -76,6 +76,16 @@ def _candidates(unit: Scene, span: float) -> list[Cell]:
         ys = [*_steps(-north, -south, span, span, origin=0.0), *y_ends]
         pairs = {(x, y) for x in x_ends for y in ys} | {(x, y) for x in xs for y in y_ends}
     return sorted((float(span), x, -y) for x, y in pairs)
+
+
+def _on_lattice(unit: Scene) -> bool:
+    """Whether its pixels are those of the lattice."""
+    return _is_multiple(unit.west, unit.metres) and _is_multiple(unit.north, unit.metres)
+
+
+def _is_multiple(place: float, step: float) -> bool:
+    """To a thousandth of a step: metres such as 0.6 are no round numbers in binary."""
+    return abs(place / step - round(place / step)) < 1e-3
 
 
 def _ends(low: float, high: float, span: float) -> list[float]:
@@ -131,7 +141,9 @@ def at_edges(unit: Scene, cells: Cells) -> int:
     west, south, east, north = unit.footprint.bounds
     narrow = min(east - west, north - south)
     return sum(
-        1 for span, x, y in cells if narrow >= 2 * span and (x % (span / 2) or y % (span / 2))
+        1
+        for span, x, y in cells
+        if narrow >= 2 * span and not (_is_multiple(x, span / 2) and _is_multiple(y, span / 2))
     )
 
 

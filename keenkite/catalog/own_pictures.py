@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import statistics
 from collections import Counter
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from keenkite.area import Area
 from keenkite.errors import CatalogError, InputError, SceneError
 from keenkite.reader.picture import Facts, check_scaling, parse_moment, picture_facts
 from keenkite.scene import Scene
-from keenkite.sensors import COLOURS, RGB, Sensor
+from keenkite.sensors import COLOURS, NAIP, RGB, Sensor
 
 logger = logging.getLogger(__name__)
 
@@ -263,16 +264,18 @@ def picture_of_item(item: Mapping[str, Any], base: Path | str) -> Scene | None:
             href = str((base / unquote(href)).resolve()) if "://" not in href else href
         else:
             href = urljoin(base, href)
+        collection = str(item.get("collection") or COLLECTION)
+        sensor = NAIP if re.match(r"naip", collection, re.IGNORECASE) else RGB
         taken = parse_moment(str(moment)) or parse_moment(str(item.get("id")))
         if taken is None:
             raise SceneError("it has no datetime")
         return picture_scene(
             href,
-            sensor=RGB,
+            sensor=sensor,
             name=str(item["id"]),
-            collection=str(item.get("collection") or COLLECTION),
+            collection=collection,
             taken=taken,
-            platform=PLATFORM,
+            platform=PLATFORM if sensor is RGB else sensor.title,
         )
     return None
 

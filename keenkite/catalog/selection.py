@@ -93,8 +93,8 @@ def select_scenes(
         why, ids = max(problems.items(), key=lambda problem: len(problem[1]))
         raise CatalogError(
             f"none of the {sum(map(len, problems.values()))} STAC items found can be used, such as "
-            f"{ids[0]!r}: {why}. Sentinel-2 L2A items with red, green, blue and scl assets are "
-            f"needed"
+            f"{ids[0]!r}: {why}. Items of Sentinel-2 L2A (red, green, blue, scl), of Landsat "
+            f"Collection 2 Level-2 (qa_pixel for scl), or of one file with three colours are needed"
         )
     kept = [scene for some in good.values() for scene in _needed(some, collections)]
     return sorted(kept, key=lambda s: (s.datetime, s.id))

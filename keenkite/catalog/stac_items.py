@@ -1,4 +1,4 @@
-"""What a STAC item says, as a `Scene`: the one place that knows the fields of Sentinel-2 items.
+"""What a STAC item says, as a `Scene`: the one place that knows the fields of items.
 
 Items of Earth Search, Planetary Computer, the Copernicus Data Space Ecosystem (CDSE) and of one's
 own are read; they say the same in different ways, and many leave things out.
@@ -17,7 +17,7 @@ import numpy as np
 import shapely
 
 from keenkite import utm
-from keenkite.catalog import processing
+from keenkite.catalog import landsat, processing
 from keenkite.catalog.assets import find_assets, required_of
 from keenkite.catalog.grid import UnstatedError, on_pixels, stated_grid
 from keenkite.catalog.hrefs import Base, home_of, locate
@@ -31,7 +31,7 @@ from keenkite.catalog.values import (
     as_time,
 )
 from keenkite.scene import Grid, Scene
-from keenkite.sensors import SENTINEL2
+from keenkite.sensors import LANDSAT, SENTINEL2, Sensor
 
 __all__ = ["NONSENSE", "ItemError", "RawItem", "cloud_of", "scene_from_item", "time_of"]
 
@@ -80,9 +80,15 @@ class RawItem:
         return _scene(self)
 
     @cached_property
+    def sensor(self) -> Sensor:
+        """Whose imagery it is: Landsat's where it says so, else Sentinel-2."""
+        properties = as_object(self.item.get("properties"), "properties")
+        return LANDSAT if landsat.is_landsat(self.item, properties) else SENTINEL2
+
+    @cached_property
     def bands(self) -> Mapping[str, Sequence[JSONObject]]:
         """Band -> its assets, the best first; see `find_assets`."""
-        return find_assets(as_object(self.item.get("assets"), "assets"), SENTINEL2)
+        return find_assets(as_object(self.item.get("assets"), "assets"), self.sensor)
 
     @cached_property
     def locations(self) -> Mapping[str, str]:
@@ -96,7 +102,7 @@ class RawItem:
             try:
                 found[band] = _first(assets, band, base, allow_s3=self.allow_s3)
             except ItemError:
-                if band in required_of(SENTINEL2):
+                if band in required_of(self.sensor):
                     raise
         return found if self.signer is None else self.signer.signing(found, self.item)
 
@@ -124,7 +130,7 @@ def scene_from_item(found: RawItem) -> Scene:
 
     Raises:
         UnstatedError: it does not state its grid.
-        ItemError: it lacks something, or is no Sentinel-2 item in a UTM zone.
+        ItemError: it lacks something, or is of no known sensor in a UTM zone.
     """
     try:
         return found.scene
@@ -141,11 +147,15 @@ def _scene(found: RawItem) -> Scene:
         raise ItemError("it has no id" if not item.get("id") else "its id is no text")
     properties = as_object(item.get("properties"), "properties")
     locations = found.locations
-    grid = on_pixels(found.grid or _stated(found, properties), SENTINEL2.metres)
+    sensor = found.sensor
+    grid = on_pixels(found.grid or _stated(found, properties), sensor.metres)
+    if sensor is LANDSAT:
+        scene = landsat.scene(item, properties, grid, time_of(item), locations)
+        return replace(scene, cloud=cloud_of(item))
     product = processing.product_id(item_id, properties)
     scene = Scene(
         id=item_id,
-        sensor=SENTINEL2,
+        sensor=sensor,
         collection=as_text(item.get("collection")) or "",
         epsg=grid.epsg,
         west=grid.west,

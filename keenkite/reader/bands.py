@@ -82,7 +82,7 @@ class Band:
             self._file = self._source.open()
             _require_kind(self._file, self._dtype())
             _require_size(self._file)
-            self._laying = lay(self._file, self.scene, on_grid=self.key in COLOURS)
+            self._laying = lay(self._file, self.scene, on_grid=self._on_grid)
             self._cols = _Span.of(
                 self._laying.cols, self._window.col, self._window.cols, self.scene.width
             )
@@ -168,8 +168,13 @@ class Band:
 
     def _dtype(self) -> str:
         classes = self.scene.sensor.classes
-        is_class = classes is not None and self.key == classes.key
-        return "uint8" if is_class or self.scene.sensor.brightest <= 255 else "uint16"
+        if classes is not None and self.key == classes.key:
+            return "uint16" if classes.flags else "uint8"
+        return "uint8" if self.scene.sensor.brightest <= 255 else "uint16"
+
+    @property
+    def _on_grid(self) -> bool:
+        return self.key in COLOURS and not self.scene.sensor.beside
 
     def _report(self) -> None:
         times = self._laying.coarseness

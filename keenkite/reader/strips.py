@@ -26,9 +26,9 @@ from rasterio.errors import NotGeoreferencedWarning
 from keenkite.errors import SceneError
 from keenkite.reader.bands import MOST_PIXELS, STRIP_ROWS, Band
 from keenkite.reader.offset import offset_of
-from keenkite.reader.tables import Tables
+from keenkite.reader.tables import Tables, classes_of_flags
 from keenkite.scene import Scene, Strip, Window
-from keenkite.sensors import COLOURS
+from keenkite.sensors import COLOURS, Classification
 
 MOST_COLUMNS = MOST_PIXELS // STRIP_ROWS // 4
 """Of a window: 655 km at 10 m, which is a UTM zone."""
@@ -178,7 +178,7 @@ def _begin(job: _Job, span: tuple[int, int] | None) -> _Reading | None:
     classifying = None
     if kinds is not None:
         band, thread = job.files[kinds.key], job.threads[kinds.key]
-        classifying = thread.submit(_copy, band, row, strip.classes, kinds.nodata)
+        classifying = thread.submit(_copy, band, row, strip.classes, kinds)
     return _Reading(
         strip=strip,
         nodata=0 if kinds is None else kinds.nodata,
@@ -225,10 +225,10 @@ def _empty(
     return empty
 
 
-def _copy(band: Band, row: int, out: NDArray[np.uint8], nodata: int) -> None:
+def _copy(band: Band, row: int, out: NDArray[np.uint8], kinds: Classification) -> None:
     """Rows of the classification, with its class for no data where its file has none."""
-    read = band.read(row, len(out))
-    out[...] = read.numbers
+    read, nodata = band.read(row, len(out)), kinds.nodata
+    out[...] = classes_of_flags(kinds.flags)[read.numbers] if kinds.flags else read.numbers
     if band.nodata is not None:
         out[read.numbers == band.nodata] = nodata
     if read.masked is not None:
@@ -258,7 +258,9 @@ def _tables(
     key = COLOURS[0] if rule is None else rule.dark_band
 
     def find() -> Tables:
-        return Tables.of(scene.sensor, 0 if rule is None else offset_of(files[key], rule, window))
+        if rule is None:
+            return Tables.of(scene.sensor, scene.sensor.darkest)
+        return Tables.of(scene.sensor, offset_of(files[key], rule, window))
 
     return threads[key].submit(find)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ class Tables:
     """(65536,) digital number -> reflectance × 10,000."""
 
     @classmethod
-    def of(cls, sensor: Sensor, offset: int) -> Tables:
+    def of(cls, sensor: Sensor, offset: float) -> Tables:
         """Those of a sensor's numbers with an offset to be taken off."""
         return cls(
             colour=scaling(offset, sensor.brightest),
@@ -36,15 +37,26 @@ class Tables:
         return Tables(colour=colour, reflectance=reflectance)
 
 
-def scaling(offset: int, brightest: float) -> NDArray[np.uint8]:
+def scaling(offset: float, brightest: float) -> NDArray[np.uint8]:
     """(65536,) digital number -> 0-255: 0 at the offset, 255 at `brightest` above it."""
     reflectance = np.clip(np.arange(65536) - offset, 0, brightest).astype(np.uint16)
     scaled: NDArray[np.uint8] = np.rint(reflectance * np.float32(255 / brightest)).astype(np.uint8)
     return scaled
 
 
-def _reflectance(offset: int, unit: float) -> NDArray[np.uint16]:
+def _reflectance(offset: float, unit: float) -> NDArray[np.uint16]:
     """(65536,) digital number -> reflectance × 10,000; none is below 0."""
     values = np.rint((np.arange(65536) - offset) * (unit * 1e4))
     reflectance: NDArray[np.uint16] = np.clip(values, 0, 65535).astype(np.uint16)
     return reflectance
+
+
+@cache
+def classes_of_flags(flags: tuple[tuple[int, int], ...]) -> NDArray[np.uint8]:
+    """(65536,) 16 flags -> class, see `Classification.flags`; 0, no flag at all, is class 0."""
+    numbers = np.arange(65536)
+    classes = np.ones(65536, np.uint8)
+    for bit, kind in reversed(flags):
+        classes[(numbers >> bit & 1) == 1] = kind
+    classes[0] = 0
+    return classes

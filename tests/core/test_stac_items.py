@@ -184,7 +184,7 @@ def test_an_id_never_becomes_a_path(tmp_path: Path) -> None:
         (("properties", "proj:epsg"), 4326, "4326, not a UTM zone"),
         (("properties", "proj:epsg"), 32661, "32661, not a UTM zone"),
         (("properties", "proj:code"), "IAU_2015:30100", "not a UTM zone"),
-        (("properties", "platform"), "landsat-8", "landsat-8"),
+        (("properties", "platform"), "worldview-3", "worldview-3"),
         (("properties", "datetime"), "yesterday", "no datetime"),
         (("properties", "datetime"), "0001-01-01T00:00:00+14:00", "no datetime"),
         (("assets", "red", "proj:shape"), None, "no proj:shape"),
