@@ -518,6 +518,14 @@ def test_the_parts_explain_the_confidence(water: MemoryIndex) -> None:
     assert ask(water, "water", **asked).hits[0].parts is None
 
 
+def test_without_a_background_the_parts_rest_on_z(water: MemoryIndex) -> None:
+    query = Query(text="water", limit=3)
+    for hit in search(water, ENCODER, query, background=(), explain=True).hits:
+        assert hit.parts is not None
+        assert [hit.parts[name] for name in ("fit", "contrast", "evidence")] == [0, 0, 0]
+        assert hit.parts["alone"] == pytest.approx(1 / (1 + np.exp(3 - hit.parts["z"])))
+
+
 def test_a_hit_is_one_shape_of_json() -> None:
     tiles = [tile(300 + 2 * i, 3500, day=1 + i) for i in range(4)]
     tiles.append(tile(340, 3500))
