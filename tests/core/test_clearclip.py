@@ -58,6 +58,7 @@ def test_patch_features_of_remoteclip_vit_b_32_are_the_papers(
     assert_is_clearclip(remoteclip_b_32, "ViT-B-32-quickgelu", vit_b_32)
 
 
+@pytest.mark.slow
 def test_patch_features_of_remoteclip_vit_l_14_are_the_papers(
     remoteclip_l_14: ClipEncoder, vit_l_14: Path
 ) -> None:

@@ -12,9 +12,9 @@ import shapely
 from pyproj import Geod
 
 from keenkite.area import Area
-from keenkite.index import TileIndex
+from keenkite.index import Match, TileIndex
 from keenkite.retrieval import near as near_module
-from keenkite.retrieval.near import ABSENT, Surroundings, around, common
+from keenkite.retrieval.near import ABSENT, Surroundings, around, common, together
 from keenkite.retrieval.query import Near, Query
 from keenkite.retrieval.result import Met, Result
 from keenkite.retrieval.scoring import Scorer
@@ -352,6 +352,17 @@ def test_every_tile_is_looked_at_up_to_a_number_of_them(monkeypatch: pytest.Monk
     assert index.limits == [100, 100]  # the neighbours and the candidates are all tiles there are
 
 
+def test_matches_of_several_questions_are_each_there_once_best_first() -> None:
+    a, b, c = tile(300, 3500), tile(302, 3500), tile(304, 3500)
+    scores = {b.id: 0.9, c.id: 0.5, a.id: 0.5}
+
+    def match(of: Tile) -> Match:
+        return Match(tile=of, score=scores[of.id], vector=None)
+
+    for some in ([c, a, b, a], [a, b, b, c]):
+        assert [each.tile for each in together([match(t) for t in some])] == [b, a, c]
+
+
 def test_no_neighbour_is_less_sure_than_none() -> None:
     tiles, vectors = meadow(6), [seen("green", 0.01, i) for i in range(36)]
     result = ask(MemoryIndex(tiles, vectors), "green", "purple", 5, limit=36)
@@ -382,8 +393,8 @@ def test_the_ground_around_tiles_is_that_of_the_first_places(
     assert [holds(ground, t.lon, t.lat) for t in tiles] == [True, True, True, False]
 
 
-def test_the_ground_around_the_antimeridian_is_in_two_parts() -> None:
-    edge = tile(558, 6600, epsg=32660)
+@pytest.mark.parametrize("edge", [tile(558, 6600, epsg=32660), tile(333, 6600, epsg=32601)])
+def test_the_ground_around_the_antimeridian_is_in_two_parts(edge: Tile) -> None:
     ground = around([edge], 60)
     for azimuth in range(0, 360, 15):
         lon, lat, _ = GEOD.fwd(edge.lon, edge.lat, azimuth, 59_990)

@@ -192,6 +192,10 @@ def test_log_odds_and_confidence_are_inverse_far_beyond_what_a_float_of_p_can_ho
     np.testing.assert_allclose(confidence(odds[2:]), 1 / (1 + np.exp(-odds[2:])))
 
 
+def test_certainty_has_log_odds_too() -> None:
+    assert 30 < log_odds_of(np.array(0.0)) < np.inf
+
+
 def test_without_a_background_confidence_rests_on_z(vectors: NDArray[np.float32]) -> None:
     for background in ((), ("green",)):
         wanted = Scorer(ENCODER, statistics(vectors), background).wanted("water")

@@ -18,7 +18,7 @@ from keenkite.area import Area
 from keenkite.errors import EncoderMismatchError, InputError
 from keenkite.retrieval import scoring
 from keenkite.retrieval.query import Near, Query
-from keenkite.retrieval.result import Hit, Result
+from keenkite.retrieval.result import Hit, Met, Result
 from keenkite.retrieval.search import search
 from keenkite.tiling import Tile
 from tests.support.memory_index import MemoryIndex
@@ -518,6 +518,14 @@ def test_the_parts_explain_the_confidence(water: MemoryIndex) -> None:
     assert ask(water, "water", **asked).hits[0].parts is None
 
 
+def test_without_a_background_the_parts_rest_on_z(water: MemoryIndex) -> None:
+    query = Query(text="water", limit=3)
+    for hit in search(water, ENCODER, query, background=(), explain=True).hits:
+        assert hit.parts is not None
+        assert [hit.parts[name] for name in ("fit", "contrast", "evidence")] == [0, 0, 0]
+        assert hit.parts["alone"] == pytest.approx(1 / (1 + np.exp(3 - hit.parts["z"])))
+
+
 def test_a_hit_is_one_shape_of_json() -> None:
     tiles = [tile(300 + 2 * i, 3500, day=1 + i) for i in range(4)]
     tiles.append(tile(340, 3500))
@@ -576,7 +584,7 @@ def test_a_hit_is_one_shape_of_json() -> None:
                 "lon": round(tiles[0].lon, 5), "lat": round(tiles[0].lat, 5),
             },
             {
-                "text": "blue", "within_km": 3, "km": pytest.approx(exclude[2].km, abs=0.005),
+                "text": "blue", "within_km": 3, "km": round(exclude[2].km, 2),
                 "confidence": round(exclude[2].confidence, 4), "tile_id": exclude[2].tile.id,
                 "lon": round(exclude[2].tile.lon, 5), "lat": round(exclude[2].tile.lat, 5),
             },
@@ -586,6 +594,13 @@ def test_a_hit_is_one_shape_of_json() -> None:
     plainly = ask(index, "red", limit=1).to_json()["hits"][0]
     assert "parts" not in plainly
     assert (plainly["near"], plainly["exclude"]) == ([], [])
+
+
+def test_distances_are_told_to_ten_metres() -> None:
+    met = Met(
+        kind="near", text="sea", within_km=3, confidence=0.12345678, tile=tile(1, 1), km=2.3456
+    )
+    assert (met.to_json()["km"], met.to_json()["confidence"]) == (2.35, 0.1235)
 
 
 @pytest.mark.parametrize(
