@@ -184,6 +184,8 @@ def test_progress_counts_up_to_the_end_and_says_how_long_it_takes(
     assert (seen[-1].tiles_done, seen[-1].scenes_done) == (plan.tiles, len(plan.works))
     assert seen[-1].seconds_left == 0
     assert all(progress.rate > 0 for progress in seen if progress.tiles_done)
+    within = [progress.tiles_done for progress in seen if progress.scenes_done == 0]
+    assert any(within), "it moves within a scene too"
 
 
 def test_what_the_callback_raises_stops_the_build_and_the_next_one_ends_it(
@@ -482,6 +484,24 @@ def test_a_collection_that_comes_later_gets_what_it_has_not(made: Made, tmp_path
         report = run(index, made.scenes, made.area, also=[(other, dull)])
         assert Dull.calls > before
         assert report.kept == other.count() == index.count()
+
+
+def test_a_collection_that_has_some_of_the_ground_gets_just_the_rest_of_the_same_read(
+    made: Made, tmp_path: Path
+) -> None:
+    west, south, east, north = made.area.bboxes[0]
+    half = Area.from_bbox(west, south, (west + east) / 2, north)
+    dull = Dull()
+    with (
+        TileIndex.open(tmp_path / "a", encoder=ENCODER) as index,
+        TileIndex.open(tmp_path / "b", encoder=dull) as other,
+    ):
+        first = run(index, made.scenes, half)
+        both = run(index, made.scenes, made.area, also=[(other, dull)])
+        assert 0 < first.kept < len(made.tiles)
+        assert both.kept == 2 * len(made.tiles) - first.kept
+        assert contents(index) == made.tiles
+        assert other.count() == len(made.tiles)
 
 
 def test_one_collection_named_twice_is_refused(made: Made, tmp_path: Path) -> None:

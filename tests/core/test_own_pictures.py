@@ -279,6 +279,40 @@ def test_pictures_of_several_resolutions_are_not_mixed_unless_one_is_named(tmp_p
     assert sorted(scene.width for scene in scenes) == [180, 300]
 
 
+def test_pictures_of_another_resolution_come_into_a_collection_with_their_own_span(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "fine/a_20240512.tif", fields(300, 300, 112), metres=0.5)
+    write(tmp_path / "coarse/b_20240513.tif", fields(300, 300, 112, 1), metres=3)
+    with built(tmp_path / "fine", PictureFolder(path=tmp_path / "fine"), tmp_path / "index") as one:
+        before = one.count()
+        assert one.spans == (112,)
+    with built(
+        tmp_path / "coarse", PictureFolder(path=tmp_path / "coarse"), tmp_path / "index"
+    ) as two:
+        assert sorted(two.spans) == [112, 672]
+        assert two.count() > before
+        assert {tile.span for tile in two.scroll()} == {112, 672}
+
+
+@pytest.mark.parametrize(("side", "kept"), [(212, 0), (213, 1)])
+def test_a_picture_smaller_than_a_tile_is_padded_as_far_as_nodata_may_go(
+    tmp_path: Path, side: int, kept: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    # 0.9 of 224 × 224 pixels are 212.5 squared.
+    write(tmp_path / "own/chip_20240512.tif", fields(side, side, 112), metres=3)
+    write(tmp_path / "own/other_20240513.tif", fields(300, 300, 112), metres=3)
+    catalog = PictureFolder(path=tmp_path / "own")
+    area, start, end = catalog.extent()
+    with TileIndex.open(tmp_path / "index", encoder=ENCODER) as index:
+        report = build_index(index, ENCODER, area, start, end, catalog=catalog)
+        chips = [tile for tile in index.scroll() if "chip_20240512" in tile.scene_ids]
+        assert len(chips) == kept
+    assert report.uncovered is not None
+    assert report.uncovered.reasons.get("too_small", 0) == 0  # the other one shows that ground
+    assert ("chip_20240512" in caplog.text) == (kept == 0)
+
+
 def test_a_collection_of_another_sensor_refuses_pictures(tmp_path: Path) -> None:
     write(tmp_path / "own/20240512.tif", fields(500, 500, 50))
     catalog = PictureFolder(path=tmp_path / "own")
