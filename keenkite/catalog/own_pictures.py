@@ -254,7 +254,9 @@ def picture_of_item(item: Mapping[str, Any], base: Path | str) -> Scene | None:
     Raises:
         SceneError: it names a picture that cannot be used.
     """
-    properties, assets = item.get("properties") or {}, item.get("assets") or {}
+    properties, assets = item.get("properties"), item.get("assets")
+    if not isinstance(properties, Mapping) or not isinstance(assets, Mapping):
+        return None
     moment = properties.get("datetime") or properties.get("start_datetime")
     for asset in assets.values():
         if not isinstance(asset, Mapping) or not _has_colours(asset):
@@ -272,7 +274,7 @@ def picture_of_item(item: Mapping[str, Any], base: Path | str) -> Scene | None:
         return picture_scene(
             href,
             sensor=sensor,
-            name=str(item["id"]),
+            name=str(item.get("id")),
             collection=collection,
             taken=taken,
             platform=PLATFORM if sensor is RGB else sensor.title,
@@ -281,7 +283,9 @@ def picture_of_item(item: Mapping[str, Any], base: Path | str) -> Scene | None:
 
 
 def _has_colours(asset: Mapping[str, Any]) -> bool:
-    bands = asset.get("eo:bands") or asset.get("bands") or []
+    bands = asset.get("eo:bands") or asset.get("bands")
+    if not isinstance(bands, list):
+        return False
     names = {
         str(band.get("common_name") or band.get("eo:common_name") or band.get("name")).lower()
         for band in bands
