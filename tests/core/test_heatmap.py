@@ -167,6 +167,13 @@ def test_a_value_is_even_at_a_fixed_evidence_and_follows_its_log_odds() -> None:
     np.testing.assert_allclose(np.log(values / (1 - values)), expected, atol=0.05)
 
 
+@pytest.mark.parametrize(("strength", "found"), [(0.49, False), (0.5, True), (0.6, True)])
+def test_a_map_says_found_from_the_middle_of_its_scale_on(strength: float, found: bool) -> None:
+    values = np.full((224, 224), strength, np.float32)
+    heat = Heatmap(text="red", values=values, grid=values[:7, :7], peak=(0, 0))
+    assert heat.found == found
+
+
 def test_two_other_things_are_background_enough() -> None:
     assert heatmap(FakeEncoder(), painted("red"), "red", background=["forest", "city"]).found
 
