@@ -38,8 +38,7 @@ class Axis:
     def places(self, first: int, count: int) -> NDArray[np.intp]:
         """Which of the file's each of some of the scene's shows; may lie outside the file."""
         middles = (np.arange(first, first + count) + 0.5) * self.step + self.shift
-        # A middle on the edge between two is in the second, whatever the noise.
-        places: NDArray[np.intp] = np.floor(middles + 1e-6).astype(np.intp)
+        places: NDArray[np.intp] = np.floor(middles).astype(np.intp)
         return places
 
 
@@ -74,9 +73,11 @@ def lay(file: Any, scene: Scene, *, on_grid: bool) -> Laying:
         raise FileError(f"is in {crs_name(file.crs)}, its scene in EPSG:{scene.epsg}")
     width, height = _pixel(file)
     west, north, metres = file.transform.c, file.transform.f, scene.metres
+    # Where middles lie on edges of the file's pixels, they are in the later one, noise or not.
+    down, right = north - scene.north + NOISE, scene.west - west + NOISE
     laying = Laying(
-        rows=Axis(count=file.height, step=metres / height, shift=(north - scene.north) / height),
-        cols=Axis(count=file.width, step=metres / width, shift=(scene.west - west) / width),
+        rows=Axis(count=file.height, step=metres / height, shift=down / height),
+        cols=Axis(count=file.width, step=metres / width, shift=right / width),
     )
     if on_grid and not (
         _on_grid(width, scene.west - west, file.width, metres)

@@ -117,6 +117,18 @@ def test_float_noise_of_a_millimetre_moves_nothing(scene: Scene) -> None:
         np.testing.assert_array_equal(mine, wanted)
 
 
+@pytest.mark.parametrize("noise", [-9e-4, 0, 9e-4])
+def test_a_middle_on_an_edge_is_in_the_later_pixel_whatever_the_noise(
+    scene: Scene, noise: float
+) -> None:
+    scl = classes((420, 620))
+    place = {"west": WEST - 5 + noise, "north": NORTH + 5 - noise}
+    write_image(Path(scene.assets["scl"]), scl, driver="GTiff", **place)
+    rgb, found = read(scene)
+    wanted = np.where((rgb == 0).all(axis=-1), 0, scl[1:401, 1:601])
+    np.testing.assert_array_equal(found[200:], wanted[200:])
+
+
 @pytest.mark.parametrize("by", [-1e-3 * 0.9, 1e-3 * 0.9])
 def test_a_scene_whose_own_place_has_noise_is_the_same_scene(scene: Scene, by: float) -> None:
     np.testing.assert_array_equal(read(replace(scene, west=scene.west + by))[0], read(scene)[0])
@@ -169,6 +181,15 @@ def test_bands_of_20_and_60_m_are_laid_wherever_they_begin(tmp_path: Path, scene
         whole, empty, _ = laid(scene, SENTINEL2.band(name).key)
         wanted = np.where(empty, 0, np.clip(whole - 1000, 0, None))[5:395, 7:587]
         np.testing.assert_array_equal(found[:, :, n], wanted)
+
+
+def test_bands_are_0_where_a_colour_is_not(scene: Scene) -> None:
+    write_image(Path(scene.assets["red"]), numbers((300, 450)))
+    strips = list(read_strips(scene, WHOLE, bands=["B03"]))
+    found = np.concatenate([strip.bands for strip in strips if strip.bands is not None])
+    assert not found[300:].any()
+    assert not found[:, 450:].any()
+    assert found[200:300, 300:450].any()
 
 
 # One coordinate system in many words
@@ -254,6 +275,17 @@ def test_a_file_that_says_nothing_of_its_place_must_cover_the_scene(scene: Scene
         read(scene)
 
 
+def test_a_side_file_too_fine_to_be_held_is_refused_before_it_is_read(scene: Scene) -> None:
+    with rasterio.open(
+        scene.assets["scl"], "w", driver="GTiff", width=100_000, height=100_000, count=1,
+        dtype="uint8", crs=f"EPSG:{EPSG}", transform=Affine(0.06, 0, WEST, 0, -0.06, NORTH),
+        tiled=True, SPARSE_OK=True, compress="DEFLATE",
+    ):  # fmt: skip
+        pass
+    with pytest.raises(SceneError, match=r"asset scl .* too large to be read in strips"):
+        read(scene)
+
+
 # A file's own grid
 
 
@@ -269,8 +301,11 @@ def test_a_file_that_says_nothing_of_its_place_must_cover_the_scene(scene: Scene
          Grid(epsg=32701, west=WEST, north=9_000_000, metres=10, width=60, height=40)),
         ({"crs": CRS.from_proj4("+proj=utm +zone=60 +south +ellps=WGS84"), "west": 166_000.0},
          Grid(epsg=32760, west=166_000, north=NORTH, metres=10, width=60, height=40)),
+        ({"crs": CRS.from_user_input(f"EPSG:{EPSG}+5773"), "west": 100_000.0},
+         Grid(epsg=EPSG, west=100_000, north=NORTH, metres=10, width=60, height=40)),
     ],
-    ids=["plain", "fine", "noise", "south", "south, without a code, at the antimeridian"],
+    ids=["plain", "fine", "noise", "south", "south, without a code, at the antimeridian",
+         "without a code, in the next zone's degrees"],
 )  # fmt: skip
 def test_a_file_says_its_own_grid(tmp_path: Path, options: dict[str, Any], grid: Grid) -> None:
     options = {"pixel": 10.0, "driver": "GTiff"} | options

@@ -146,6 +146,32 @@ def test_pixels_mixed_with_nodata_at_an_edge_are_not_dark_ground(tmp_path: Path)
     assert offset_taken_off(with_rim) == 1000
 
 
+def test_a_mask_hides_dark_ground_from_the_decision(tmp_path: Path) -> None:
+    assets = draw(SHAPE, low=1000)
+    for key in COLOURS:
+        assets[key][200:, :300] = 400
+    scene = write_scene(tmp_path, assets, collection=LEGACY, driver="GTiff", nodata=None)
+    valid = np.full(SHAPE, 255, np.uint8)
+    valid[200:, :300] = 0
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+        for key in COLOURS:
+            with rasterio.open(scene.assets[key], "r+") as file:
+                file.write_mask(valid)
+    assert offset_taken_off(scene) == 1000
+
+
+def test_a_little_very_dark_ground_is_proof_and_a_little_noise_round_0_is_not(
+    tmp_path: Path,
+) -> None:
+    for low, offset in ((300, 0), (940, 1000)):
+        assets = draw(SHAPE, low=1000)
+        lake = np.random.default_rng(8).integers(low, 1000, (60, 60)).astype(np.uint16)
+        for key in COLOURS:
+            assets[key][200:260, 300:360] = lake
+        scene = write_scene(tmp_path / str(low), assets, collection=C1)
+        assert offset_taken_off(scene) == offset
+
+
 @pytest.mark.parametrize("value", [65535, 7])
 def test_what_the_file_declares_as_nodata_is_not_ground(tmp_path: Path, value: int) -> None:
     """Neither bright nor dark: two thirds of the scene are it, the rest is dark ground or not."""
@@ -161,8 +187,8 @@ def test_little_data_in_a_corner_is_found(tmp_path: Path) -> None:
     assets = draw((2000, 2000), low=0)
     for numbers in assets.values():
         side = len(numbers)
-        numbers[: side * 4 // 5] = 0
-        numbers[:, : side * 4 // 5] = 0
+        numbers[: side * 19 // 20] = 0
+        numbers[:, : side * 19 // 20] = 0
     scene = write_scene(tmp_path, assets, collection=LEGACY)
     assert offset_taken_off(scene, Window(row=0, col=0, rows=2000, cols=2000)) == 0
 

@@ -78,6 +78,19 @@ def test_a_url_may_hold_what_people_type_and_what_is_encoded_stays(
         check(scene, at(scene, f"{server.url}/{written}"))
 
 
+@pytest.mark.parametrize(
+    ("href", "url"),
+    [
+        ("https://a/b%20c d/100%/x.tif", "https://a/b%20c%20d/100%25/x.tif"),
+        ("https://a/x.tif?sig=a%2Bb/c=&se=1 2#part", "https://a/x.tif?sig=a%2Bb/c=&se=1%202"),
+    ],
+)
+def test_a_url_is_sent_as_one_may_be(href: str, url: str) -> None:
+    source = sources.Source.of(href)
+    assert (source.url, source.path) == (url, f"/vsicurl/{url}")
+    assert "sig" not in source.shown
+
+
 def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
     scene = write_scene(tmp_path / "50%20 of it", draw(SHAPE, low=1000))
     check(scene, scene)
@@ -274,6 +287,16 @@ def test_a_file_that_claims_a_million_pixels_each_way_is_refused_before_it_is_re
     assert "claims 1,000,000×1,000,000 pixels" in message
     assert peak < 20e6
     assert time.monotonic() - began < 10
+
+
+def test_a_block_too_large_to_be_decoded_is_refused(scene: Scene) -> None:
+    with rasterio.open(
+        scene.assets["blue"], "w", driver="GTiff", width=20_000, height=20_000, count=1,
+        dtype="uint16", crs=f"EPSG:{EPSG}", transform=GRID, SPARSE_OK=True, blockysize=20_000,
+        compress="DEFLATE",
+    ):  # fmt: skip
+        pass
+    assert "in blocks of 20,000×20,000" in refusal(scene)
 
 
 def test_a_large_block_of_an_honest_scene_is_read(tmp_path: Path) -> None:
