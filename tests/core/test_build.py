@@ -128,6 +128,7 @@ def test_every_tile_is_there_with_the_pixels_fractions_and_vector_that_rasterio_
 
 
 def test_the_edges_of_crops_are_in_tiles_flush_with_them(made: Made) -> None:
+    assert made.report.edges == sum(tile.corner is not None for tile, _ in made.tiles.values()) > 0
     # Without the edges, where nothing was dropped: the first date is clear.
     shown = [
         shapely.box(tile.west, tile.north - 2240, tile.west + 2240, tile.north)
