@@ -88,7 +88,7 @@ def uncovered(area: Area, shown: Sequence[Shown]) -> Uncovered:
         for name, metres2 in lost.items()
         if metres2 * scale > 1e-6 * asked
     }
-    km2 = sum(reasons.values())
+    km2 = min(sum(reasons.values()), asked)
     return Uncovered(
         asked_km2=round(asked, 3),
         km2=round(km2, 3),
