@@ -16,14 +16,13 @@ from keenkite.errors import (
     IndexFormatError,
     InputError,
     KeenkiteError,
-    NoIndexError,
 )
 from keenkite.settings import Settings
 
 DONE, FAILED, REFUSED = 0, 1, 2
 INTERRUPTED = 130
 
-_REFUSALS = (InputError, NoIndexError, IndexFormatError, EncoderMismatchError)
+_REFUSALS = (InputError, IndexFormatError, EncoderMismatchError)
 """Errors that say what was asked for, and are raised before any work starts."""
 
 

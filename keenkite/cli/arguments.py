@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from keenkite import __version__
@@ -10,6 +11,8 @@ from keenkite.cli import flags
 from keenkite.settings import DEFAULT_MODEL, Settings
 
 OWN = "the collection's own"
+_NUMBERS = re.compile(r"-\.?\d[-+.,\deE]*")
+"""Numbers and places that begin with a minus, "-58.38,-34.6": values, not flags."""
 
 
 def parser(settings: Settings) -> argparse.ArgumentParser:
@@ -18,10 +21,12 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
         prog="keenkite", description="Search satellite imagery in plain words."
     )
     top.add_argument("--version", action="version", version=f"keenkite {__version__}")
+    top._negative_number_matcher = _NUMBERS
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def verb(name: str, summary: str, *, module: str | None = None) -> argparse.ArgumentParser:
         command = verbs.add_parser(name, help=summary, description=f"{summary}.")
+        command._negative_number_matcher = _NUMBERS
         command.set_defaults(module=module or name)
         return command
 

@@ -21,9 +21,9 @@ from keenkite.retrieval.search import search
 
 def run(arguments: argparse.Namespace) -> int:
     """Answer a query."""
-    query = query_of(arguments)
     _check_files(arguments)
     with open_index(arguments) as index:
+        query = query_of(arguments)
         archive = _archive(index) if arguments.sheet else None
         encoder = encoder_of(arguments, index.encoder_name)
         result = search(index, encoder, query, explain=arguments.explain)

@@ -254,9 +254,6 @@ def test_a_scene_that_cannot_be_read_leaves_a_build_incomplete_with_exit_code_1(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["search", "airport", "--data", "nowhere"], "nowhere"),
-        (["info", "--data", "nowhere"], "nowhere"),
-        (["remove", "--all", "--data", "nowhere"], "nowhere"),
         (["search", "--data", "DATA"], "nothing to look for"),
         (["search", "a", "--bbox", "35", "139", "36", "140", "--data", "DATA"], "longitude"),
         (["search", "a", "--near", "sea", "far", "--data", "DATA"], "kilometres"),
@@ -265,7 +262,6 @@ def test_a_scene_that_cannot_be_read_leaves_a_build_incomplete_with_exit_code_1(
         (["search", "a", "--area", "no.geojson", "--data", "DATA"], "no.geojson"),
         (["search", "a", "--like", "none-such", "--data", "DATA"], "none-such"),
         (["search", "a", "--model", "ViT-Z", "--data", "DATA"], "ViT-Z"),
-        (["search", "a", "--collection", "other", "--data", "DATA"], "keenkite-tiny"),
         (["search", "a", "--model", "remoteclip-vit-b-32", "--data", "DATA"], "keenkite-tiny"),
         (["heatmap", "../../etc/passwd", "a", "--out", "x.png", "--data", "DATA"], "not in"),
         (["heatmap", "t", "a", "--out", "x.bmp", "--data", "DATA"], ".png"),
@@ -319,6 +315,35 @@ def test_a_command_line_that_cannot_be_used_has_exit_code_2(
     assert says in capsys.readouterr().err
 
 
+def test_a_collection_that_is_not_there_is_told_with_those_that_are(
+    shell: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["search", "a", "--collection", "other", "--data", str(shell.data)]) == 1
+    assert "keenkite-tiny" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["search", "airport"],
+        ["search", "--like", "-58.38,-34.6"],
+        ["search", "--unlike", "-.5,-34.6"],
+        ["search", "a", "--like", "-58.38,-34.6", "--near", "sea", "-1e1"],
+        ["info"],
+        ["remove", "--all"],
+    ],
+)
+def test_a_place_without_a_collection_is_named_with_exit_code_1(
+    words: list[str],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*words, "--data", "nowhere"]) == 1
+    assert "There is no collection in" in capsys.readouterr().err
+
+
 def test_the_environment_names_the_data_and_the_collection(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, shell: Shell
 ) -> None:
@@ -328,5 +353,5 @@ def test_the_environment_names_the_data_and_the_collection(
             assert told(capsys, "search", "forest", "--limit", "1")["hits"]
     monkeypatch.setenv("KEENKITE_DATA", str(shell.data))
     monkeypatch.setenv("KEENKITE_COLLECTION", "none-such")
-    assert main(["search", "forest"]) == 2
+    assert main(["search", "forest"]) == 1
     assert "none-such" in capsys.readouterr().err

@@ -242,4 +242,4 @@ def test_removing_a_collection_leaves_the_others_and_then_no_pixels(
     gone = told(capsys, "remove", "--all", *where)  # the only one need not be named
     assert gone["pixel_bytes"] > 0
     assert list((copied / "pixels").rglob("*.tif")) == []
-    assert main(["info", *where]) == 2
+    assert main(["info", *where]) == 1
