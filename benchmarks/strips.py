@@ -37,6 +37,7 @@ from keenkite.reader import read_strips, scaling
 from keenkite.scene import Scene
 from keenkite.tiling import Lattice, TileCutter
 from keenkite.tiling.cutter import Cut
+from keenkite.tiling.window import pixels_of, upper_left, window_of
 
 ROUNDS = 3
 CHECKED = 97
@@ -45,14 +46,14 @@ LATTICE = Lattice()
 COLOURS = ("red", "green", "blue")
 
 
-def cells_of(scene: Scene) -> NDArray[np.int64]:
-    return LATTICE.cells(scene.epsg, scene.footprint, scene.footprint)
+def corners_of(scene: Scene) -> NDArray[np.float64]:
+    return LATTICE.cells(scene.epsg, scene.footprint, scene.footprint) * LATTICE.pitch
 
 
 def tiles_by_strips(scene: Scene, keep: PixelArchive | None = None) -> Iterator[Cut]:
-    cells = cells_of(scene)
-    window = LATTICE.window(cells, scene)
-    cutter = TileCutter(scene, cells, LATTICE, regions=("benchmark",))
+    corners = corners_of(scene)
+    window = window_of(scene, corners, LATTICE.span)
+    cutter = TileCutter(scene, corners, LATTICE.span, regions=("benchmark",))
     if keep is None:
         for strip in read_strips(scene, window):
             yield from cutter.cut(strip)
@@ -67,7 +68,7 @@ def tiles_by_windows(
     scene: Scene, tops: NDArray[np.int64], lefts: NDArray[np.int64]
 ) -> Iterator[NDArray[np.uint8]]:
     """(224, 224, 3) of each place, with SCL read as well."""
-    scale, size = scaling(1000, scene.sensor.brightest), LATTICE.pixels(scene)
+    scale, size = scaling(1000, scene.sensor.brightest), pixels_of(scene, LATTICE.span)
     files = {key: rasterio.open(path) for key, path in scene.assets.items()}
     for top, left in zip(tops.tolist(), lefts.tolist(), strict=True):
         tile = np.empty((size, size, 3), np.uint8)
@@ -83,7 +84,7 @@ def tiles_by_windows(
 
 
 def window_way(scene: Scene) -> dict[str, Any]:
-    tops, lefts = LATTICE.upper_left(cells_of(scene), scene)
+    tops, lefts = upper_left(scene, corners_of(scene))
     half = len(tops) // 2
 
     def run(part: slice) -> int:
@@ -94,10 +95,10 @@ def window_way(scene: Scene) -> dict[str, Any]:
 
 
 def read_way(scene: Scene) -> dict[str, Any]:
-    cells = cells_of(scene)
-    for _ in read_strips(scene, LATTICE.window(cells, scene)):
+    corners = corners_of(scene)
+    for _ in read_strips(scene, window_of(scene, corners, LATTICE.span)):
         pass
-    return {"tiles": len(cells)}
+    return {"tiles": len(corners)}
 
 
 def strips_way(scene: Scene) -> dict[str, Any]:
@@ -108,7 +109,7 @@ def kept_way(scene: Scene) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         archive = PixelArchive(Path(folder))
         tiles = sum(len(cut.tiles) for cut in tiles_by_strips(scene, archive))
-        size = archive.size(scene, LATTICE.window(cells_of(scene), scene))
+        size = archive.size(scene, window_of(scene, corners_of(scene), LATTICE.span))
     return {"tiles": tiles, "megabytes": size / 1e6}
 
 
@@ -122,7 +123,7 @@ def bound_way(scene: Scene) -> dict[str, Any]:
 
     with rasterio.Env(GDAL_CACHEMAX=64_000_000), ThreadPoolExecutor(4) as threads:
         list(threads.map(decode, scene.assets.values()))
-    return {"tiles": len(cells_of(scene))}
+    return {"tiles": len(corners_of(scene))}
 
 
 def check_way(scene: Scene) -> dict[str, Any]:

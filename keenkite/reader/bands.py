@@ -57,6 +57,8 @@ class Band:
 
     nodata: int | None = None
     """The number that is no data by the file, where it names one besides 0."""
+    names_nodata: bool = False
+    """Whether the file names a number at all, 0 or another."""
     stated: tuple[float, float] = (1.0, 0.0)
     """(scale, offset) that the file gives to its numbers; (1, 0) where it gives none."""
 
@@ -88,6 +90,7 @@ class Band:
             )
             self._layers = self._open_layers()
             self.nodata = _nodata(self._file)
+            self.names_nodata = self._file.nodata is not None
             self.stated = (float(self._file.scales[0]), float(self._file.offsets[0]))
         if self.key in COLOURS:
             self._report()
@@ -135,6 +138,11 @@ class Band:
         return FileWindow(across.first, down.first, width, height)
 
     @property
+    def has_mask(self) -> bool:
+        """Whether the file has a mask of its own, or alpha."""
+        return len(self._layers) > 1
+
+    @property
     def block(self) -> tuple[int, int]:
         """(rows, columns) of the file that are decoded together."""
         rows, cols = self._file.block_shapes[0]
@@ -145,7 +153,7 @@ class Band:
         with self._errors(), self._source.environment():
             numbers = self._file.read(1, window=place)
             empty = (numbers == 0) | (numbers == (self.nodata or 0))
-            if len(self._layers) > 1:
+            if self.has_mask:
                 empty |= self._file.read_masks(1, window=place) == 0
         return numbers, empty
 

@@ -184,10 +184,11 @@ def _by_size(file: Any, scene: Scene) -> Laying:
 
 
 def _on_grid(size: float, offset: float, count: int, metres: float) -> bool:
-    """Whether pixels begin and end between pixels of the scene, up to noise at both ends."""
+    """Whether pixels lie between pixels of the scene, up to noise; that of sizes adds up."""
     factor = round(size / metres)
     drift = abs(size - factor * metres) * count
-    return factor >= 1 and drift < NOISE and abs(offset - round(offset / metres) * metres) < NOISE
+    off = abs(offset - round(offset / metres) * metres)
+    return factor >= 1 and off < NOISE and drift < 10 * NOISE
 
 
 def _meet(axis: Axis, count: int) -> bool:

@@ -43,8 +43,9 @@ def read_strips(scene: Scene, window: Window, *, bands: Sequence[str] = ()) -> I
     Red, green and blue are reflectance (the offset of the digital numbers taken off) cut at the
     sensor's brightest and scaled to 0-255, rounded half to even. A pixel is no data where the
     classification says so (also set where all three colours are no data: 0, or what their file
-    declares, or masks), and outside any of these files; everything outside the scene is 0. Each
-    file is laid by its georeference, the nearest pixel counts.
+    declares, or masks; one whose file declares nothing, or has no mask, goes by the others), and
+    outside any of these files; everything outside the scene is 0. Each file is laid by its
+    georeference, the nearest pixel counts.
 
     Args:
         scene: Its assets by key, GeoTIFF or JPEG 2000: uint16, and uint8 for the classification.
@@ -78,6 +79,7 @@ def read_strips(scene: Scene, window: Window, *, bands: Sequence[str] = ()) -> I
         with warnings.catch_warnings():  # where a file lies is looked at by Band
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             _all(threads[key].submit(band.open) for key, band in files.items())
+        _share_nodata([files[key] for key in COLOURS])
         job = _Job(
             scene=scene,
             files=files,
@@ -98,6 +100,15 @@ def read_strips(scene: Scene, window: Window, *, bands: Sequence[str] = ()) -> I
         for key, band in files.items():
             threads[key].shutdown(wait=True)
             band.close()
+
+
+def _share_nodata(colours: Sequence[Band]) -> None:
+    """A colour whose file names no number for no data has that of the others, where they agree."""
+    named = {band.nodata for band in colours if band.names_nodata}
+    if len(named) == 1:
+        (number,) = named
+        for band in colours:
+            band.nodata = number
 
 
 def _spans(window: Window) -> Iterator[tuple[int, int]]:
@@ -131,6 +142,9 @@ class _Seen:
 
     empty: NDArray[np.bool_] | None
     """(rows, cols) where it has none, by its numbers or its mask; None where it has all over."""
+    masked: NDArray[np.bool_] | None
+    """(rows, cols) where its mask says so; None where that masks nothing."""
+    has_mask: bool
     inside: tuple[slice, slice]
     """(rows, cols) that lie in its file."""
 
@@ -151,9 +165,11 @@ class _Reading:
         seen = dict(zip(self.filling, _all(self.filling.values()), strict=True))
         if self.classifying is not None:
             self.classifying.result()
-        empty = [seen[key].empty for key in COLOURS]
-        if all(one is not None for one in empty):
-            strip.classes[np.logical_and.reduce(empty)] = self.nodata
+        colours = [seen[key] for key in COLOURS]
+        self._clear([one.empty for one in colours])
+        masks = [one.masked for one in colours if one.has_mask]
+        if 0 < len(masks) < len(COLOURS):
+            self._clear(masks)
         for key in COLOURS:
             for outside in _outside(seen[key].inside, strip.classes.shape):
                 strip.classes[outside] = self.nodata
@@ -161,6 +177,14 @@ class _Reading:
                 if strip.bands is not None:
                     strip.bands[outside] = 0
         return strip
+
+    def _clear(self, empty: Sequence[NDArray[np.bool_] | None]) -> None:
+        """No data where all say so."""
+        known = [one for one in empty if one is not None]
+        if len(known) == len(empty):
+            everywhere = np.logical_and.reduce(known)
+            self.strip.classes[everywhere] = self.nodata
+            self.strip.rgb[everywhere] = 0
 
 
 def _begin(job: _Job, span: tuple[int, int] | None) -> _Reading | None:
@@ -210,7 +234,7 @@ def _fill(job: _Job, key: str, strip: Strip) -> _Seen:
     if read.masked is not None:
         for _, out in outs:
             out[read.masked] = 0
-    return _Seen(empty=empty, inside=read.inside)
+    return _Seen(empty=empty, masked=read.masked, has_mask=band.has_mask, inside=read.inside)
 
 
 def _empty(

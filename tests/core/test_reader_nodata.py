@@ -101,12 +101,42 @@ def test_a_mask_is_no_data_whatever_is_under_it(tmp_path: Path, kind: str) -> No
     check(scene, gap=True)
 
 
-def test_one_masked_colour_is_dark_and_two_others_are_still_data(tmp_path: Path) -> None:
+def test_where_all_have_masks_and_one_masks_a_pixel_that_is_dark_and_still_data(
+    tmp_path: Path,
+) -> None:
     scene = scene_with(tmp_path, {}, driver="GTiff", nodata=None)
-    _mask(scene, ["green"], internal=True)
+    _mask(scene, COLOURS, internal=True)
+    for key in ("red", "blue"):
+        with (
+            rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+            rasterio.open(scene.assets[key], "r+") as file,
+        ):
+            file.write_mask(np.full(SHAPE, 255, np.uint8))
     rgb, _ = check(scene, gap=False)
     assert not rgb[GAP][..., 1].any()
     assert rgb[GAP][..., 0].any()
+
+
+@pytest.mark.parametrize("keys", [["red"], ["green", "blue"]])
+def test_files_without_a_mask_go_by_that_of_the_others(tmp_path: Path, keys: list[str]) -> None:
+    scene = scene_with(tmp_path, {}, driver="GTiff", nodata=None)
+    _mask(scene, keys, internal=True)
+    rgb, classes = joined(list(read_strips(scene, WHOLE)))
+    assert not classes[GAP].any()
+    assert not rgb[GAP].any()
+    assert classes[250:900].all()
+
+
+@pytest.mark.parametrize("keys", [["red"], ["green", "blue"]])
+def test_files_that_declare_nothing_go_by_what_the_others_declare(
+    tmp_path: Path, keys: list[str]
+) -> None:
+    scene = scene_with(tmp_path, dict.fromkeys(COLOURS, 65535), driver="GTiff", nodata=None)
+    declare(scene, dict.fromkeys(keys, 65535))
+    rgb, classes = joined(list(read_strips(scene, WHOLE)))
+    assert not classes[GAP].any()
+    assert not rgb[GAP].any()
+    assert classes[250:900].all()
 
 
 def _mask(scene: Scene, keys: Any, *, internal: bool) -> None:
