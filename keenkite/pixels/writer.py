@@ -82,10 +82,11 @@ class PixelWriter:
             for top in range(first // BLOCK * BLOCK, end, BLOCK):
                 begin, stop = max(top, first), min(top + BLOCK, end)
                 rows = np.s_[begin - first : stop - first]
-                mask = self._masked.take(strip.classes[rows])
-                stack = np.concatenate([shown[rows], mask[..., None].astype(shown.dtype)], axis=2)
-                window = FileWindow(col, begin, cols, stop - begin)
-                self._file.write(np.moveaxis(stack, 2, 0), window=window)
+                pixels = np.moveaxis(shown[rows], 2, 0)
+                stack = np.empty((len(pixels) + 1, *pixels.shape[1:]), shown.dtype)
+                stack[:-1] = pixels
+                stack[-1] = self._masked.take(strip.classes[rows])
+                self._file.write(stack, window=FileWindow(col, begin, cols, stop - begin))
 
     def close(self) -> None:
         """Write what is still held back."""

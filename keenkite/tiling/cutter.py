@@ -76,6 +76,7 @@ class TileCutter:
         self.span = span
         """Width of its tiles, metres."""
         self._scene, self._regions = scene, regions
+        self._scene_ids = scene.scene_ids
         self._extents = [(product, product.footprint.bounds) for product in scene.products]
         self._max_nodata, self._max_cloud = max_nodata, max_cloud
         self._window = window = window_of(scene, corners, span)
@@ -209,8 +210,8 @@ class TileCutter:
 
     def _scenes_of(self, west: float, north: float) -> tuple[str, ...]:
         """The products that a tile may have pixels of, by where they lie."""
-        if not self._scene.products:
-            return self._scene.scene_ids
+        if not self._extents:
+            return self._scene_ids
         found = [
             product.id
             for product, (left, bottom, right, top) in self._extents

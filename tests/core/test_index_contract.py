@@ -67,7 +67,7 @@ def opened(
         index.upsert(WORLD.tiles[:part], WORLD.vectors[:part])
         assert index.maintain()
         index.upsert(WORLD.tiles[part:], WORLD.vectors[part:])
-        yield Opened(index, WORLD, queries=10)
+        yield Opened(index, WORLD, queries=50)
 
 
 @pytest.mark.parametrize("kind", KINDS)
