@@ -18,16 +18,17 @@ from shapely.geometry.polygon import orient
 
 from keenkite.area import Area
 from keenkite.ground import apart, distance_km, positions
-from keenkite.index import Filters, Match, TileIndex
-from keenkite.retrieval.concepts import Floats, Vectors
-from keenkite.retrieval.scoring import Wanted
-from keenkite.retrieval.spans import octaves, usual_span
+from keenkite.index import Filters, Match
+from keenkite.retrieval.candidates import together
+from keenkite.retrieval.concepts import Floats
+from keenkite.retrieval.look_alikes import POOL
+from keenkite.retrieval.sought import Sought
 from keenkite.tiling import Tile
 
 EXACT = 4096
 """With no more tiles than this, every tile of the index is looked at, on both sides."""
 
-BOUND = 100
+BOUND = POOL
 """In a larger index: the tiles looked at for each near concept, as often as this over: its best
 anywhere, its best around the best candidates, and the candidates' best around its best."""
 
@@ -48,33 +49,31 @@ class Surroundings:
     All tiles of the index count, of any date and span: the filters of a query speak of its hits.
     """
 
-    index: TileIndex
-    wanted: Wanted
-    """The concept."""
+    sought: Sought
+    """The concept, with as many of its best tiles as `looked_at` says."""
     within_km: float
     """Between the centres of two tiles."""
-    best: Sequence[Match]
-    """The concept's best tiles, best z first, with their vectors."""
-    exact: bool
-    """Whether these are all tiles of the index."""
+    tiles: int
+    """How many the index holds."""
 
-    @classmethod
-    def look(
-        cls, index: TileIndex, wanted: Wanted, *, within_km: float, tiles: int
-    ) -> Surroundings:
-        """Look for a concept in an index of so many tiles."""
-        exact = tiles <= EXACT
-        best = index.nearest(wanted.query, limit=EXACT if exact else BOUND, with_vectors=True)
-        return cls(index=index, wanted=wanted, within_km=within_km, best=best, exact=exact)
+    @staticmethod
+    def looked_at(tiles: int) -> int:
+        """How many of a concept's best tiles are looked at in an index of so many."""
+        return EXACT if tiles <= EXACT else BOUND
+
+    @property
+    def exact(self) -> bool:
+        """Whether these are all tiles of the index."""
+        return self.tiles <= EXACT
 
     @property
     def bound(self) -> int:
         """How many tiles are looked at in one search of the index."""
-        return EXACT if self.exact else BOUND
+        return self.looked_at(self.tiles)
 
     def reach(self) -> Area | None:
         """The ground around the concept's best places; None when there is no need to look there."""
-        return None if self.exact else around([m.tile for m in self.best], self.within_km)
+        return None if self.exact else around([m.tile for m in self.sought.best], self.within_km)
 
     def of(self, tiles: Sequence[Tile]) -> tuple[Floats, list[Tile | None]]:
         """What each of n candidates, best first, has within the distance.
@@ -88,8 +87,7 @@ class Surroundings:
         others = self._others(tiles) if tiles else []
         if not others:
             return odds, neighbours
-        unusual = octaves((match.tile for match in others), usual_span(self.index))
-        theirs = self.wanted.judge(vectors_of(others), unusual)
+        theirs = self.sought.seen(self.sought.candidates(others))
         rank = np.empty(len(others), int)
         rank[np.argsort(-theirs, kind="stable")] = np.arange(len(others))
         here = positions([t.lon for t in tiles], [t.lat for t in tiles])
@@ -107,25 +105,14 @@ class Surroundings:
     def _others(self, tiles: Sequence[Tile]) -> Sequence[Match]:
         """The concept's best tiles, best z first: anywhere, and around the candidates."""
         if self.exact:
-            return self.best
-        local = self.index.nearest(
-            self.wanted.query,
+            return self.sought.best
+        local = self.sought.index.nearest(
+            self.sought.wanted.query,
             limit=BOUND,
             filters=Filters(area=around(tiles, self.within_km)),
             with_vectors=True,
         )
-        return together([*self.best, *local])
-
-
-def together(matches: Sequence[Match]) -> list[Match]:
-    """Each tile once, best z first, whatever the order they come in."""
-    found = {match.tile.id: match for match in matches}
-    return [found[name] for name in sorted(found, key=lambda name: (-found[name].score, name))]
-
-
-def vectors_of(matches: Sequence[Match]) -> Vectors:
-    """(n, dim) of matches that were asked for with their vectors."""
-    return np.stack([match.vector for match in matches if match.vector is not None])
+        return together([*self.sought.best, *local])
 
 
 def km_between(a: Tile, b: Tile) -> float:
