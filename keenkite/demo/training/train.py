@@ -74,6 +74,8 @@ CYCLES = (
 NOWHERE = 32
 """Texts in each step that name nothing that is in the pictures."""
 
+VOCABULARY_HEAD = "# What keenkite-tiny was taught to name: one thing a line, in all its wordings."
+
 MODEL_FOLDER = Path(__file__).parents[2] / "encoder" / "tiny"
 
 
@@ -220,11 +222,13 @@ def draw_training_world(number: int) -> World:
 
 
 def export(state: Mapping[str, torch.Tensor], folder: Path) -> None:
-    """Write the weights (FP16) and the configuration that `ClipEncoder` loads."""
+    """Write what `ClipEncoder` loads: the weights (FP16), the configuration, the vocabulary."""
     halves = {name: value.half().contiguous() for name, value in state.items()}
     del halves["logit_bias"]  # of the loss; a vector does not depend on it
     save_file(halves, folder / "keenkite-tiny.safetensors")
     (folder / "keenkite-tiny.json").write_text(json.dumps(CONFIG, indent=2) + "\n")
+    lines = [", ".join(dict.fromkeys(ways)) for ways in PHRASES.values()]
+    (folder / "keenkite-tiny.txt").write_text("\n".join((VOCABULARY_HEAD, *lines)) + "\n")
 
 
 def main() -> None:
