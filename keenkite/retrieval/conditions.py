@@ -16,7 +16,7 @@ import numpy as np
 from keenkite.index import Match, TileIndex
 from keenkite.retrieval.concepts import Floats, Vectors
 from keenkite.retrieval.examples import Examples
-from keenkite.retrieval.near import Surroundings, km_between, vectors_of
+from keenkite.retrieval.near import ABSENT, Neighbours, Surroundings, vectors_of
 from keenkite.retrieval.query import Asked, Query
 from keenkite.retrieval.result import Hit, Met
 from keenkite.retrieval.scoring import (
@@ -52,12 +52,10 @@ class Judged:
     """What a condition says of n candidates."""
 
     asked: Asked
-    tiles: Sequence[Tile]
-    """The candidates."""
     seen: Floats
     """(n,) log-odds that the concept is seen."""
-    neighbours: Sequence[Tile | None] | None = None
-    """Where it is seen best within the distance; None where only the tile itself counts."""
+    neighbours: Neighbours | None = None
+    """With a distance: where it is seen; None where nothing is looked at."""
 
     @property
     def odds(self) -> Floats:
@@ -71,14 +69,13 @@ class Judged:
 
     def met(self, i: int) -> Met:
         """How candidate i meets it."""
-        other = None if self.neighbours is None else self.neighbours[i]
+        other = None if self.neighbours is None else self.neighbours.of(i)
         return Met(
             kind=self.asked.kind,
             text=self.asked.text,
             within_km=self.asked.within_km,
             confidence=float(confidence(self.seen[i])),
-            tile=other,
-            km=None if other is None else km_between(self.tiles[i], other),
+            **({} if other is None else vars(other)),
         )
 
 
@@ -103,7 +100,7 @@ class Shown:
     def judge(self, candidates: Candidates) -> Judged:
         """By each tile's own vector and those of its look-alikes among the candidates."""
         seen = self.wanted.judge(candidates.vectors, candidates.octaves)
-        return Judged(asked=self.asked, tiles=candidates.tiles, seen=seen)
+        return Judged(asked=self.asked, seen=seen)
 
     def parts(self, candidates: Candidates, i: int) -> dict[str, float]:
         """What the score of candidate i is made of; see `Hit.parts`."""
@@ -128,8 +125,10 @@ class Within:
 
     def judge(self, candidates: Candidates) -> Judged:
         """By the tile in reach that shows it best."""
-        seen, neighbours = self.surroundings.of(candidates.tiles)
-        return Judged(asked=self.asked, tiles=candidates.tiles, seen=seen, neighbours=neighbours)
+        tiles, unwanted = candidates.tiles, self.asked.unwanted
+        neighbours = self.surroundings.of(tiles, candidates.vectors, beyond=unwanted)
+        seen = np.full(len(tiles), ABSENT) if neighbours is None else neighbours.odds
+        return Judged(asked=self.asked, seen=seen, neighbours=neighbours)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +147,7 @@ class Conditions:
         main, *others = query.conditions
         texts = dict.fromkeys(asked.text for asked in others if asked.text is not None)
         concepts = {text: scorer.wanted(text) for text in texts}
+        looked_for = scorer.wanted(query.text, like=examples.good, unlike=examples.bad)
 
         def condition(asked: Asked) -> Condition:
             if asked.text is None:
@@ -155,12 +155,13 @@ class Conditions:
             wanted = concepts[asked.text]
             if asked.within_km is None:
                 return Shown(asked=asked, wanted=wanted)
-            around = Surroundings.look(index, wanted, within_km=asked.within_km, tiles=tiles)
+            around = Surroundings.look(
+                index, wanted, main=looked_for, within_km=asked.within_km, tiles=tiles
+            )
             return Within(asked=asked, surroundings=around)
 
-        wanted = scorer.wanted(query.text, like=examples.good, unlike=examples.bad)
         return cls(
-            main=Shown(asked=main, wanted=wanted),
+            main=Shown(asked=main, wanted=looked_for),
             others=tuple(condition(asked) for asked in others),
         )
 
