@@ -53,6 +53,17 @@ def positions(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.float64]:
     )
 
 
+def degrees(points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(..., 3) metres from the Earth's centre -> longitude and latitude, (...) each.
+
+    The inverse of `positions` for points on the ellipsoid; one that is 100 m off it in height is
+    right to a metre.
+    """
+    x, y, z = np.moveaxis(np.asarray(points, float), -1, 0)
+    lat = np.arctan2(z, (1 - _ECCENTRICITY2) * np.hypot(x, y))
+    return np.degrees(np.arctan2(y, x)), np.degrees(lat)
+
+
 def distance_km(
     lon_a: ArrayLike, lat_a: ArrayLike, lon_b: ArrayLike, lat_b: ArrayLike
 ) -> NDArray[np.float64]:

@@ -27,8 +27,8 @@ from keenkite.errors import InputError
 from keenkite.evaluation.vector_table import VectorTable
 from keenkite.files import make_folder, write_whole
 from keenkite.index.statistics import statistics_of
-from keenkite.retrieval.concepts import Vectors, encode_concepts
 from keenkite.retrieval.calibration import confidence
+from keenkite.retrieval.concepts import Vectors, encode_concepts
 from keenkite.retrieval.look_alikes import POOL, Ground
 from keenkite.retrieval.scoring import Scorer
 from keenkite.tiling import TILE

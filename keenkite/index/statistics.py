@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-
 SHOWN = 1024
 """Vectors that are kept as they are, beside mean and covariance."""
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 import numpy as np
 
 from keenkite.cloud import percent
 from keenkite.index import Filters, TileIndex
-from keenkite.retrieval.calibration import confidence
 from keenkite.retrieval.conditions import Conditions
 from keenkite.retrieval.query import Asked, Query
+from keenkite.retrieval.readings import Readings
 from keenkite.retrieval.result import (
     CUT,
     WEAK,
@@ -21,7 +20,6 @@ from keenkite.retrieval.result import (
     Verdict,
     verdict_of,
 )
-from keenkite.retrieval.readings import Readings
 
 FLAT = 0.1
 """Hits whose confidences differ by no more than this say that nothing stands out."""
@@ -56,9 +54,7 @@ def answer(
         text: verdict_of(best, calibrated=calibrated, doubtful=readings.doubtful(text))
         for text, best in conditions.alone(query).items()
     }
-    verdict = verdict_of(
-        hits[0].confidence, calibrated=calibrated, doubtful=readings.any_doubtful
-    )
+    verdict = verdict_of(hits[0].confidence, calibrated=calibrated, doubtful=readings.any_doubtful)
     return Result(
         query=query,
         hits=tuple(shown),
@@ -75,9 +71,7 @@ def answer(
     )
 
 
-def _condition(
-    asked: Asked, seen: float, calibrated: bool, readings: Readings
-) -> ConditionVerdict:
+def _condition(asked: Asked, seen: float, calibrated: bool, readings: Readings) -> ConditionVerdict:
     doubtful = asked.text is not None and readings.doubtful(asked.text)
     met = 1 - seen if asked.unwanted else seen
     verdict: Verdict = verdict_of(met, calibrated=calibrated, doubtful=doubtful)

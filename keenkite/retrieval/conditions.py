@@ -6,7 +6,7 @@ two. None knows of the others, and nothing depends on their order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -18,13 +18,12 @@ from keenkite.retrieval.calibration import confidence, log_confidence, log_odds_
 from keenkite.retrieval.candidates import Candidates
 from keenkite.retrieval.concepts import Floats
 from keenkite.retrieval.examples import Examples
-from keenkite.retrieval.near import Surroundings, km_between
+from keenkite.retrieval.near import ABSENT, Neighbours, Surroundings
 from keenkite.retrieval.query import Asked, Query
 from keenkite.retrieval.readings import Readings
 from keenkite.retrieval.result import Hit, Met
 from keenkite.retrieval.scoring import Scorer
 from keenkite.retrieval.sought import Sought
-from keenkite.tiling import Tile
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,12 +31,10 @@ class Judged:
     """What a condition says of n candidates."""
 
     asked: Asked
-    tiles: Sequence[Tile]
-    """The candidates."""
     seen: Floats
     """(n,) log-odds that the concept is seen."""
-    neighbours: Sequence[Tile | None] | None = None
-    """Where it is seen best within the distance; None where only the tile itself counts."""
+    neighbours: Neighbours | None = None
+    """With a distance: where it is seen; None where nothing is looked at."""
 
     @property
     def odds(self) -> Floats:
@@ -51,14 +48,13 @@ class Judged:
 
     def met(self, i: int) -> Met:
         """How candidate i meets it."""
-        other = None if self.neighbours is None else self.neighbours[i]
+        other = None if self.neighbours is None else self.neighbours.of(i)
         return Met(
             kind=self.asked.kind,
             text=self.asked.text,
             within_km=self.asked.within_km,
             confidence=float(confidence(self.seen[i])),
-            tile=other,
-            km=None if other is None else km_between(self.tiles[i], other),
+            **({} if other is None else vars(other)),
         )
 
 
@@ -82,8 +78,7 @@ class Shown:
 
     def judge(self, candidates: Candidates) -> Judged:
         """By each tile's own vector and those of its look-alikes in the index."""
-        seen = self.sought.seen(candidates)
-        return Judged(asked=self.asked, tiles=candidates.tiles, seen=seen)
+        return Judged(asked=self.asked, seen=self.sought.seen(candidates))
 
     def parts(self, candidates: Candidates, i: int) -> dict[str, float]:
         """What the score of candidate i is made of; see `Hit.parts`."""
@@ -100,8 +95,10 @@ class Within:
 
     def judge(self, candidates: Candidates) -> Judged:
         """By the tile in reach that shows it best."""
-        seen, neighbours = self.surroundings.of(candidates.tiles)
-        return Judged(asked=self.asked, tiles=candidates.tiles, seen=seen, neighbours=neighbours)
+        neighbours = self.surroundings.of(candidates, beyond=self.asked.unwanted)
+        nowhere = np.full(len(candidates.tiles), ABSENT)
+        seen = nowhere if neighbours is None else neighbours.odds
+        return Judged(asked=self.asked, seen=seen, neighbours=neighbours)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +130,9 @@ class Conditions:
             text: Sought.of(index, scorer, scorer.wanted(readings.concept(text)), number=number)
             for text in texts
         }
+        text = None if query.text is None else readings.concept(query.text)
+        wanted = scorer.wanted(text, like=examples.good, unlike=examples.bad)
+        looked_for = Sought.of(index, scorer, wanted)
 
         def condition(asked: Asked) -> Condition:
             if asked.text is None:
@@ -141,13 +141,13 @@ class Conditions:
             sought = concepts[asked.text]
             if asked.within_km is None:
                 return Shown(asked=asked, sought=sought)
-            around = Surroundings(sought=sought, within_km=asked.within_km, tiles=tiles)
+            around = Surroundings(
+                sought=sought, main=looked_for, within_km=asked.within_km, tiles=tiles
+            )
             return Within(asked=asked, surroundings=around)
 
-        text = None if query.text is None else readings.concept(query.text)
-        wanted = scorer.wanted(text, like=examples.good, unlike=examples.bad)
         return cls(
-            main=Shown(asked=main, sought=Sought.of(index, scorer, wanted)),
+            main=Shown(asked=main, sought=looked_for),
             others=tuple(condition(asked) for asked in others),
             concepts=concepts,
         )

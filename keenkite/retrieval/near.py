@@ -1,7 +1,7 @@
 """What a near condition looks at: where in the index a concept is seen, and what that is near to.
 
-Distances are between the centres of tiles, over the ellipsoid. Two tiles that overlap by half are
-half a span apart, and a tile that shows both things is its own neighbour at 0 km.
+Distances are from thing to thing, over the ellipsoid; where a thing is, and how surely, is told by
+the tiles that show it (`position`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import shapely
@@ -17,11 +18,14 @@ from scipy.spatial import cKDTree
 from shapely.geometry.polygon import orient
 
 from keenkite.area import Area
-from keenkite.ground import apart, distance_km, positions
+from keenkite.ground import apart, distance_km
 from keenkite.index import Filters, Match
-from keenkite.retrieval.candidates import together
+from keenkite.retrieval.calibration import confidence
+from keenkite.retrieval.candidates import Candidates, together
 from keenkite.retrieval.concepts import Floats
 from keenkite.retrieval.look_alikes import POOL
+from keenkite.retrieval.position import Sightings, Spots
+from keenkite.retrieval.query import MAX_KM
 from keenkite.retrieval.sought import Sought
 from keenkite.tiling import Tile
 
@@ -42,17 +46,61 @@ _SHORTER = 2e-5  # a straight line of 100 km is shorter than the way over the gr
 _KM_PER_DEGREE = 110.5  # of latitude, at the equator, where it is least
 
 
+@dataclass(frozen=True, kw_only=True)
+class Neighbour:
+    """A place of the concept that is named for a candidate; its fields are those of `Met`."""
+
+    tile: Tile
+    tile_confidence: float
+    lon: float
+    lat: float
+    km: float
+    km_error: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Neighbours:
+    """What is near n candidates."""
+
+    odds: Floats
+    """(n,) log-odds that the concept is seen within the distance, `ABSENT` at least."""
+    named: Sequence[int | None]
+    """(n,) rows of `there`; None where nothing is looked at."""
+    here: Spots
+    """(n,) of the candidates' own things."""
+    there: Sightings
+    """Of the concept."""
+
+    def of(self, i: int) -> Neighbour | None:
+        """The one that is named for candidate i."""
+        row = self.named[i]
+        if row is None:
+            return None
+        spots = self.there.spots
+        lon, lat = spots.lonlat(row)
+        return Neighbour(
+            tile=self.there.tiles[row],
+            tile_confidence=float(confidence(self.there.odds[row])),
+            lon=lon,
+            lat=lat,
+            km=_km_between(self.here, i, spots, row),
+            km_error=math.hypot(self.here.error_km[i], spots.error_km[row]),
+        )
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Surroundings:
-    """Where a concept is seen in an index, to be asked what is within a distance of it.
+    """Where a concept is seen in an index, to be asked what is within a distance of a thing.
 
     All tiles of the index count, of any date and span: the filters of a query speak of its hits.
     """
 
     sought: Sought
     """The concept, with as many of its best tiles as `looked_at` says."""
+    main: Sought
+    """The thing that it is to be near to."""
     within_km: float
-    """Between the centres of two tiles."""
+    """From thing to thing."""
     tiles: int
     """How many the index holds."""
 
@@ -73,51 +121,115 @@ class Surroundings:
 
     def reach(self) -> Area | None:
         """The ground around the concept's best places; None when there is no need to look there."""
-        return None if self.exact else around([m.tile for m in self.sought.best], self.within_km)
+        return None if self.exact else self._around([m.tile for m in self.sought.best])
 
-    def of(self, tiles: Sequence[Tile]) -> tuple[Floats, list[Tile | None]]:
-        """What each of n candidates, best first, has within the distance.
+    def of(self, candidates: Candidates, *, beyond: bool = False) -> Neighbours | None:
+        """What each of n candidates has within the distance.
+
+        The log-odds are the highest within it. The neighbour named is the nearest convincing one
+        within it, and where none is convincing, the surest. What a candidate's own ground shows is
+        within any distance.
+
+        Args:
+            candidates: n tiles, best first.
+            beyond: name the nearest convincing one even where it is farther away than that.
 
         Returns:
-            (n,) log-odds that the concept is seen there, `ABSENT` where nothing is looked at; and
-            the n tiles that show it best, None where there is none.
+            None when nothing is looked at.
         """
-        odds = np.full(len(tiles), ABSENT)
-        neighbours: list[Tile | None] = [None] * len(tiles)
-        others = self._others(tiles) if tiles else []
-        if not others:
-            return odds, neighbours
-        theirs = self.sought.seen(self.sought.candidates(others))
-        rank = np.empty(len(others), int)
-        rank[np.argsort(-theirs, kind="stable")] = np.arange(len(others))
-        here = positions([t.lon for t in tiles], [t.lat for t in tiles])
-        there = positions([m.tile.lon for m in others], [m.tile.lat for m in others])
-        metres = 1000 * self.within_km
-        for i, found in enumerate(cKDTree(there).query_ball_point(here, metres)):
-            # From the best on: nearly always the first is within reach over the ellipsoid too.
-            for j in sorted(found, key=rank.__getitem__):
-                sure = np.linalg.norm(here[i] - there[j]) <= metres * (1 - _SHORTER)
-                if sure or km_between(tiles[i], others[j].tile) <= self.within_km:
-                    odds[i], neighbours[i] = max(theirs[j], ABSENT), others[j].tile
+        if not self.sought.best or not candidates.tiles:
+            return None
+        tiles = candidates.tiles
+        here, there = self._here(candidates), self._there(tiles)
+        best = self._best(tiles, here, there)
+        odds = [ABSENT if row is None else max(float(there.odds[row]), ABSENT) for row in best]
+        reach = MAX_KM if beyond else self.within_km
+        named = _nearest(here, there, reach, otherwise=best)
+        return Neighbours(odds=np.array(odds), named=named, here=here, there=there)
+
+    def _best(self, tiles: Sequence[Tile], here: Spots, there: Sightings) -> list[int | None]:
+        """The surest sighting within the distance of each candidate, and on its own ground."""
+        best = there.rows_of(tiles)
+        tree, metres = cKDTree(there.spots.points), 1000 * self.within_km
+        found = tree.query_ball_point(here.points, metres, return_sorted=True)
+        for i, rows in enumerate(found):
+            own = best[i]
+            for row in rows:  # surest first; nearly always the first is in reach
+                if own is not None and own <= row:
                     break
-        return odds, neighbours
+                if _reaches(here, i, there.spots, row, self.within_km):
+                    best[i] = row
+                    break
+        return best
 
-    def _others(self, tiles: Sequence[Tile]) -> Sequence[Match]:
-        """The concept's best tiles, best z first: anywhere, and around the candidates."""
+    def _there(self, tiles: Sequence[Tile]) -> Sightings:
+        """The concept: anywhere, and around the candidates."""
         if self.exact:
-            return self.sought.best
+            return self._everywhere
+        ground = Filters(area=self._around(tiles))
         local = self.sought.index.nearest(
-            self.sought.wanted.query,
-            limit=BOUND,
-            filters=Filters(area=around(tiles, self.within_km)),
-            with_vectors=True,
+            self.sought.wanted.query, limit=BOUND, filters=ground, with_vectors=True
         )
-        return together([*self.sought.best, *local])
+        return _sightings(self.sought, together([*self.sought.best, *local]))
+
+    def _here(self, candidates: Candidates) -> Spots:
+        """The candidates' own things: by all tiles of the index, or else by the candidates."""
+        tiles = candidates.tiles
+        seen = self._mains if self.exact else self._among(candidates)
+        rows = seen.rows_of(tiles)
+        if None in rows:  # as when a build has just added some
+            seen = self._among(candidates)
+            rows = seen.rows_of(tiles)
+        return seen.spots.at([row for row in rows if row is not None])
+
+    def _among(self, candidates: Candidates) -> Sightings:
+        return Sightings.of(candidates.tiles, self.main.seen(candidates))
+
+    def _around(self, tiles: Sequence[Tile]) -> Area:
+        """The ground around tiles on which the centres of tiles count."""
+        # Each of two things may be half a tile off the centre of the tile that shows it.
+        return around(tiles, self.within_km + max(self.sought.index.spans) / 1000)
+
+    @cached_property
+    def _everywhere(self) -> Sightings:
+        return _sightings(self.sought, self.sought.best)
+
+    @cached_property
+    def _mains(self) -> Sightings:
+        return _sightings(self.main, self.sought.best)
 
 
-def km_between(a: Tile, b: Tile) -> float:
-    """Kilometres between the centres of two tiles."""
-    return float(distance_km(a.lon, a.lat, b.lon, b.lat)[0])
+def _sightings(sought: Sought, matches: Sequence[Match]) -> Sightings:
+    """The thing as some tiles show it."""
+    candidates = sought.candidates(matches)
+    return Sightings.of(candidates.tiles, sought.seen(candidates))
+
+
+def _nearest(
+    here: Spots, there: Sightings, within_km: float, *, otherwise: list[int | None]
+) -> list[int | None]:
+    """The nearest convincing sighting of each of n things, where one is within the distance."""
+    sure = there.convincing
+    if not sure:
+        return otherwise
+    _, nearest = cKDTree(there.spots.points[:sure]).query(here.points)
+    return [
+        row if _reaches(here, i, there.spots, row, within_km) else otherwise[i]
+        for i, row in enumerate(nearest.tolist())
+    ]
+
+
+def _reaches(a: Spots, i: int, b: Spots, j: int, within_km: float) -> bool:
+    """Whether thing j of b is within a distance of thing i of a, over the ellipsoid."""
+    straight = float(np.linalg.norm(a.points[i] - b.points[j])) / 1000
+    if straight <= within_km * (1 - _SHORTER):
+        return True
+    return straight <= within_km and _km_between(a, i, b, j) <= within_km
+
+
+def _km_between(a: Spots, i: int, b: Spots, j: int) -> float:
+    """Kilometres over the ellipsoid from thing i of a to thing j of b."""
+    return float(distance_km(*a.lonlat(i), *b.lonlat(j))[0])
 
 
 def around(tiles: Sequence[Tile], within_km: float) -> Area:

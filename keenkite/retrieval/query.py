@@ -103,7 +103,7 @@ class Query:
     limit: int
     """Hits wanted, 1 to 10,000."""
     skip: int
-    """Hits passed over: those of earlier pages. Pages of one limit neither repeat nor lose a hit."""
+    """Hits passed over: those of earlier pages. Pages of one limit repeat no hit and lose none."""
     overlap: bool
     """Keep hits that show the same ground as a better one, of whatever date and span."""
 

@@ -24,26 +24,49 @@ CUT = WEAK / 2
 
 @dataclass(frozen=True, kw_only=True)
 class Met(Asked):
-    """A condition as a hit meets it."""
+    """A condition as a hit meets it.
+
+    With a distance it names a neighbour: the nearest convincing place of the concept within it, or
+    else the surest one; for "exclude" the nearest convincing one wherever it was looked for. What
+    is said of the neighbour is None without a distance, and where nothing is looked at.
+    """
 
     confidence: float
-    """That the concept is seen, 0-1: in the tile itself, or else within the distance. Of what is
-    not wanted ("exclude", "unlike") too, so there the lowest is best."""
+    """That the concept is seen, 0-1: in the tile itself, or else anywhere within the distance. Of
+    what is not wanted ("exclude", "unlike") too, so there the lowest is best."""
     tile: Tile | None = None
-    """With a distance: the tile within it that shows the concept best; None where there is none."""
+    """The neighbour: of its dates the one that shows the concept best."""
+    tile_confidence: float | None = None
+    """That this tile shows the concept, 0-1."""
+    lon: float | None = None
+    """Of the thing, degrees: told by the tiles that show it together, so not the tile's centre."""
+    lat: float | None = None
     km: float | None = None
-    """To that tile, between the centres, over the ellipsoid."""
+    """From the hit's thing to this one, over the ellipsoid."""
+    km_error: float | None = None
+    """How far off that distance may be."""
+
+    @property
+    def named(self) -> Literal["nearest", "surest"] | None:
+        """Why this neighbour: it is the nearest convincing one, or there is none, and it is the
+        surest within the distance."""
+        if self.tile_confidence is None:
+            return None
+        return "nearest" if self.tile_confidence >= WEAK else "surest"
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values, as they stand under "near" and "exclude" of a hit."""
         return {
             "text": self.text,
             "within_km": self.within_km,
-            "km": None if self.km is None else round(self.km, 2),
             "confidence": round(self.confidence, 4),
+            "named": self.named,
+            "km": _rounded(self.km, 2),
+            "km_error": _rounded(self.km_error, 2),
             "tile_id": None if self.tile is None else self.tile.id,
-            "lon": None if self.tile is None else _degrees(self.tile.lon),
-            "lat": None if self.tile is None else _degrees(self.tile.lat),
+            "tile_confidence": _rounded(self.tile_confidence, 4),
+            "lon": None if self.lon is None else _degrees(self.lon),
+            "lat": None if self.lat is None else _degrees(self.lat),
         }
 
 
@@ -182,4 +205,8 @@ def _degrees(value: float) -> float:
 
 def _share(value: float | None) -> float | None:
     """Finer than what one pixel of a tile changes; None where the sensor does not say."""
-    return None if value is None else round(value, 4)
+    return _rounded(value, 4)
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

@@ -57,8 +57,8 @@ HIGHEST, NARROW, WIDE = 0.5, 0.5, 2.6
 not stand out and is there all the same."""
 
 ALIKE_EVEN, ALIKE_SLOPE = 0.45, 0.1
-"""How evidence of examples becomes log-odds, for every model: it is 0 for the mean tile of the index
-and 1 for the examples themselves."""
+"""How evidence of examples becomes log-odds, for every model: it is 0 for the mean tile of the
+index and 1 for the examples themselves."""
 
 UNLIKE = 0.25
 """Weight of what a query is unlike, when nothing is given that it is like."""
@@ -316,7 +316,7 @@ def _contrast(own: Floats | Vectors, theirs: Floats | Vectors, unit: float) -> F
 
 @lru_cache(maxsize=64)
 def _shares(number: int) -> Floats:
-    """(number,): how likely the i-th smallest is the largest of `DRAWN` that are drawn from them."""
+    """(number,): how likely the i-th smallest is the largest of `DRAWN` drawn from all."""
     drawn = min(DRAWN, number)
     ways = [math.comb(i, drawn - 1) for i in range(number)]
     return np.array([way / math.comb(number, drawn) for way in ways])

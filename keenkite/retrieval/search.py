@@ -17,10 +17,10 @@ from keenkite.retrieval.conditions import Conditions
 from keenkite.retrieval.examples import Examples
 from keenkite.retrieval.keep import Keep
 from keenkite.retrieval.query import Query
+from keenkite.retrieval.readings import Readings
 from keenkite.retrieval.recall import recall
 from keenkite.retrieval.result import Hit, Result
 from keenkite.retrieval.scoring import Scorer
-from keenkite.retrieval.readings import Readings
 
 
 def search(

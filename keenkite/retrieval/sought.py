@@ -34,9 +34,7 @@ class Sought:
     """The span that the index is mostly about, metres."""
 
     @classmethod
-    def of(
-        cls, index: TileIndex, scorer: Scorer, wanted: Wanted, *, number: int = POOL
-    ) -> Sought:
+    def of(cls, index: TileIndex, scorer: Scorer, wanted: Wanted, *, number: int = POOL) -> Sought:
         """Look at the best so many tiles of an index that holds some; `POOL` at least."""
         best = index.nearest(wanted.query, limit=number, with_vectors=True)
         pool = best[:POOL]

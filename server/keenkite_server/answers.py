@@ -22,13 +22,19 @@ ONLY_DETAILED = ("bounds", "regions", "scene_ids")
 
 
 class MetOut(BaseModel):
-    """How a hit meets `near` or `exclude`, and where the concept is."""
+    """How a hit meets `near` or `exclude`, and where the concept is.
+
+    `confidence`: that it is in the tile, or within the distance. Then the neighbour.
+    """
 
     text: str
     within_km: float | None
-    km: float | None
     confidence: float
+    named: Literal["nearest", "surest"] | None
+    km: float | None
+    km_error: float | None
     tile_id: str | None
+    tile_confidence: float | None
     lon: float | None
     lat: float | None
 
@@ -137,7 +143,8 @@ def _met_text(met: MetOut) -> str:
     text = repr(met.text)
     if met.within_km is not None:
         text += f" within {met.within_km:g} km"
+    text += f": confidence {met.confidence:g}"
     if met.tile_id is None:
-        return f"{text}: confidence {met.confidence:g}"
-    where = f"{met.km} km away in {met.tile_id}, lon {met.lon}, lat {met.lat}"
-    return f"{text}: {where}, confidence {met.confidence:g}"
+        return text
+    where = f"{met.km} km away (± {met.km_error}) at lon {met.lon}, lat {met.lat} in {met.tile_id}"
+    return f"{text}, {met.named} {where}, its confidence {met.tile_confidence:g}"
