@@ -52,6 +52,8 @@ class ClipEncoder:
         """The length of every vector."""
         self.bands = record.bands
         """The sensor's bands it wants to be shown, in their order; None: red, green, blue."""
+        self.patches_trained = record.patches_trained
+        """Whether it learnt what single patches show, or whole pictures alone."""
         tower: Any = model.to(device=device, dtype=dtype)
         self._model = tower
         self._device = device

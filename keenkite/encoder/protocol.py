@@ -20,7 +20,7 @@ class Encoder(Protocol):
 
     An encoder may also have `bands: tuple[str, ...]`, the sensor's names of the bands it wants to
     be shown, such as ("B02", "B03", "B04", "B08"). One without it sees red, green and blue; see
-    `bands_of`.
+    `bands_of`. And `patches_trained: bool`, where its patches learnt what they show.
     """
 
     @property
@@ -45,3 +45,8 @@ def bands_of(encoder: object) -> tuple[str, ...] | None:
     """The bands that an encoder wants, in their order; None: red, green and blue as uint8."""
     bands = getattr(encoder, "bands", None)
     return None if bands is None else tuple(bands)
+
+
+def patches_trained(encoder: object) -> bool:
+    """Whether an encoder learnt what single patches show, too; False where it does not say."""
+    return bool(getattr(encoder, "patches_trained", False))

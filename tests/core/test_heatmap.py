@@ -11,7 +11,8 @@ from rasterio.warp import transform
 
 from keenkite.errors import InputError
 from keenkite.retrieval.concepts import concept_and_rivals
-from keenkite.retrieval.heatmap import Heatmap, evidence, heatmap, heatmaps
+from keenkite.retrieval.evidence import evidence
+from keenkite.retrieval.heatmap import Heatmap, heatmap, heatmaps
 from keenkite.tiling import Tile
 from tests.support.fakes import WORDS, FakeEncoder
 
