@@ -8,6 +8,7 @@ from keenkite.encoder.protocol import (
     Rgb,
     Vectors,
     bands_of,
+    patches_trained,
     room_of,
     vocabulary_of,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "bands_of",
     "encode_tokens",
     "name_of",
+    "patches_trained",
     "room_of",
     "vocabulary_of",
 ]

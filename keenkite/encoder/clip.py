@@ -54,6 +54,8 @@ class ClipEncoder:
         """The sensor's bands it wants to be shown, in their order; None: red, green, blue."""
         self.vocabulary = record.vocabulary
         """All that it was taught to name, each with other wordings; None: no such bounds."""
+        self.patches_trained = record.patches_trained
+        """Whether it learnt what single patches show, or whole pictures alone."""
         tower: Any = model.to(device=device, dtype=dtype)
         self._model = tower
         self._device = device

@@ -26,6 +26,8 @@ class Encoder(Protocol):
       each leads to the other wordings of the same thing. One without it may be asked for anything.
     - `room(text) -> int`, how many more tokens it would read after a text; below 0, how many of
       the text's own are too many. One without it reads texts whole.
+    - `patches_trained: bool`, whether its patches learnt what they show, and not only whole
+      pictures. See `patches_trained`.
     """
 
     @property
@@ -62,3 +64,8 @@ def room_of(encoder: object) -> Callable[[str], int] | None:
     """How an encoder counts the tokens that are free beside a text; None: it does not count."""
     room: Callable[[str], int] | None = getattr(encoder, "room", None)
     return room
+
+
+def patches_trained(encoder: object) -> bool:
+    """Whether an encoder learnt what single patches show, too; False where it does not say."""
+    return bool(getattr(encoder, "patches_trained", False))

@@ -63,6 +63,9 @@ class ModelRecord:
     bands: tuple[str, ...] | None = None
     """The sensor's bands it sees, as reflectance × 10,000. None: red, green, blue as bytes."""
 
+    patches_trained: bool = False
+    """Whether its patches were taught what they show; else it learnt from whole pictures alone."""
+
     tag: str | None = None
     """The open_clip tag that means the same weights, and so the same record."""
 
@@ -107,6 +110,7 @@ def tiny() -> ModelRecord:
         quick_gelu=config.get("quick_gelu", False),
         source=_packaged("safetensors"),
         vocabulary=_vocabulary(_packaged("txt").read_text("utf-8")),
+        patches_trained=True,
     )
 
 
