@@ -7,9 +7,9 @@ path of the last block, so that the heatmaps are trained and not only a by-produ
 
 Three cycles, each on worlds of its own: first windows of 112 px (a quarter of the patches, so five
 times as many a second), then tiles of 224 px as the model will see them; then such tiles again,
-from the average of the first cycle's weights; then both once more from those of the second. A fixed seed and fixed steps: two runs on the same
-machine and the same versions differ only by the rounding of threads. A run that was stopped goes
-on from what it left in its folder.
+from the average of the first cycle's weights; then both once more from those of the second. A fixed
+seed and fixed steps: two runs on the same machine and the same versions differ only by the rounding
+of threads. A run that was stopped goes on from what it left in its folder.
 """
 
 import argparse
