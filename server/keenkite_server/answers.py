@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from keenkite.tiling import Tile
 
 ONLY_DETAILED = ("bounds", "regions", "scene_ids")
-"""What of a hit is left out of a concise answer; and so are the tiles that `near` and `exclude` name,
-whose places are told."""
+"""What of a hit is left out of a concise answer; so are the ids of the tiles that `near` and
+`exclude` name, whose places are told."""
 
 
 class MetOut(BaseModel):
