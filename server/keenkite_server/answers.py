@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from keenkite.tiling import Tile
 
 ONLY_DETAILED = ("bounds", "regions", "scene_ids")
-"""What of a hit is left out of a concise answer."""
+"""What of a hit is left out of a concise answer; so are the ids of the tiles that `near` and
+`exclude` name, whose places are told."""
 
 
 class MetOut(BaseModel):
@@ -33,10 +34,10 @@ class MetOut(BaseModel):
     named: Literal["nearest", "surest"] | None
     km: float | None
     km_error: float | None
-    tile_id: str | None
     tile_confidence: float | None
     lon: float | None
     lat: float | None
+    tile_id: str | None = None
 
 
 class HitOut(BaseModel):
@@ -78,6 +79,9 @@ def plain(answer: BaseModel) -> dict[str, Any]:
 def hit_out(hit: Hit, *, detailed: bool, catalog: str) -> HitOut:
     """A hit of the core's search."""
     facts = hit.to_json()
+    for met in (*facts["near"], *facts["exclude"]):
+        if not detailed or met["tile_id"] is None:
+            del met["tile_id"]
     if not detailed:
         facts = {name: value for name, value in facts.items() if name not in ONLY_DETAILED}
     elif url := scene_url(catalog, hit.tile):
@@ -139,7 +143,8 @@ def _met_text(met: MetOut) -> str:
     if met.within_km is not None:
         text += f" within {met.within_km:g} km"
     text += f": confidence {met.confidence:g}"
-    if met.tile_id is None:
+    if met.named is None:
         return text
-    where = f"{met.km} km away (± {met.km_error}) at lon {met.lon}, lat {met.lat} in {met.tile_id}"
-    return f"{text}, {met.named} {where}, its confidence {met.tile_confidence:g}"
+    text += f", {met.named} {met.km} km away (± {met.km_error}) at lon {met.lon}, lat {met.lat}"
+    text += f" in {met.tile_id}" if met.tile_id else ""
+    return f"{text}, its confidence {met.tile_confidence:g}"

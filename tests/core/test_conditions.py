@@ -9,20 +9,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyproj import Geod
 
 from keenkite.ground import shared_ground
 from keenkite.index import Filters
 from keenkite.retrieval import near as near_module
 from keenkite.retrieval.query import Near, Query
-from keenkite.retrieval.result import Result
+from keenkite.retrieval.result import Met, Result
 from keenkite.retrieval.scoring import Calibration, Scorer, Wanted
 from keenkite.retrieval.search import search
-from keenkite.tiling import Tile
 from tests.support.memory_index import MemoryIndex, passes
 from tests.support.sown import COLOURS, MILD, mixed, seen, tile
+from tests.support.things import LINE, Thing, km_between, things
 
-GEOD = Geod(ellps="WGS84")
 HUES = ("red", "water", "green", "desert", "purple")
 
 
@@ -75,10 +73,6 @@ def ask(index: MemoryIndex, query: Query, **more: Any) -> Result:
     return search(index, MILD, query, background=COLOURS, **more)  # type: ignore[arg-type]
 
 
-def km(a: Tile, b: Tile) -> float:
-    return float(GEOD.inv(a.lon, a.lat, b.lon, b.lat)[2]) / 1000
-
-
 def chance(odds: float) -> float:
     return 1 / (1 + math.exp(-odds))
 
@@ -95,6 +89,19 @@ def shown(index: MemoryIndex, wanted: Wanted, among: list[int]) -> dict[int, flo
     }
 
 
+def shown_things(index: MemoryIndex, text: str | None) -> dict[str, Thing]:
+    """Cell -> the thing that is called so, as all tiles of the index show it."""
+    wanted = Scorer(MILD, index.statistics(), COLOURS).wanted(text)
+    seen_there = shown(index, wanted, list(range(len(index.tiles))))
+    return things(index.tiles, [seen_there[i] for i in range(len(index.tiles))])
+
+
+def in_reach(here: dict[str, Thing], there: dict[str, Thing], cell: str, km: float) -> list[Thing]:
+    """What is within a distance of a thing, and what its own ground shows."""
+    near = [t for c, t in there.items() if c == cell or km_between(here[cell], t) <= km]
+    return sorted(near, key=lambda t: -t.odds)
+
+
 def expected(index: MemoryIndex, query: Query) -> list[tuple[str, float]]:
     """(id, confidence) of each hit, one tile and one condition at a time."""
     scorer = Scorer(MILD, index.statistics(), COLOURS)
@@ -102,10 +109,12 @@ def expected(index: MemoryIndex, query: Query) -> list[tuple[str, float]]:
     among = [i for i in everything if passes(index.tiles[i], query.filters)]
     text = shown(index, scorer.wanted(query.text), among)
 
+    here = shown_things(index, query.text)
+
     def surest(near: Near, i: int) -> float:
-        seen_there = shown(index, scorer.wanted(near.text), everything)
-        reach = [j for j in everything if km(index.tiles[i], index.tiles[j]) <= near.within_km]
-        return max([seen_there[j] for j in reach] + [-8.0])
+        there = shown_things(index, near.text)
+        reach = in_reach(here, there, index.tiles[i].cell, near.within_km)
+        return max(reach[0].odds, -8.0)
 
     found = []
     for i in among:
@@ -182,12 +191,10 @@ def test_a_hit_says_how_each_condition_is_met_and_its_score_is_their_product(
             assert hit.parts is not None
             assert hit.parts[asked.name] == pytest.approx(p, abs=1e-9)
             odds.append(math.log(max(p, 1e-300)))
-            assert (met.tile is None) == (met.km is None)
             if met.within_km is None:
-                assert met.tile is None
-            elif met.tile is not None:
-                assert met.km == pytest.approx(km(hit.tile, met.tile), abs=1e-6)
-                assert met.km <= met.within_km
+                assert (met.tile, met.km, met.named) == (None, None, None)
+            else:
+                check_neighbour(index, query, hit.tile.cell, met)
         assert math.log(hit.confidence) == pytest.approx(sum(odds), rel=1e-3, abs=1e-6)
         assert hit.score == pytest.approx(
             math.log(hit.confidence) - math.log1p(-hit.confidence), rel=1e-3, abs=1e-6
@@ -195,6 +202,30 @@ def test_a_hit_says_how_each_condition_is_met_and_its_score_is_their_product(
         assert [met.confidence for met in hit.of("near")] == [
             met.confidence for met in hit.conditions if met.kind == "near"
         ]
+
+
+def check_neighbour(index: MemoryIndex, query: Query, cell: str, met: Met) -> None:
+    """The nearest convincing one is named, or else the surest; of what is within the distance."""
+    here, there = shown_things(index, query.text), shown_things(index, met.text)
+    reach = in_reach(here, there, cell, met.within_km or 0)
+    looked_at = list(there.values()) if met.unwanted else reach  # all of it lies within 100 km
+    convincing = [t for t in looked_at if t.odds >= LINE]
+    mine = here[cell]
+    assert met.tile is not None
+    named = there[met.tile.cell]
+    assert met.km == pytest.approx(km_between(mine, named), abs=1e-5)
+    assert met.km_error == pytest.approx(math.hypot(mine.error_km, named.error_km))
+    assert (met.lon, met.lat) == pytest.approx((named.lon, named.lat), abs=1e-7)
+    assert met.tile_confidence == pytest.approx(chance(named.odds), rel=1e-3)
+    if convincing:
+        assert met.named == "nearest"
+        first = min(convincing, key=lambda t: km_between(mine, t))
+        same = [t for t in convincing if km_between(first, t) <= first.error_km + 1e-6]
+        assert named in same  # the surest of them; scores are not worked out to the last digit
+        assert named.odds > max(t.odds for t in same) - 1e-3
+    else:
+        assert met.named == "surest"
+        assert named.odds == pytest.approx(reach[0].odds, abs=1e-3)
 
 
 def test_two_conditions_of_one_text_are_two_whatever_their_order() -> None:
@@ -205,7 +236,6 @@ def test_two_conditions_of_one_text_are_two_whatever_their_order() -> None:
         [seen("red"), seen("water"), seen("red", 0.02), seen("water", 0.02)]
         + [seen("green", 0.05, i) for i in range(9)],
     )
-    assert km(tiles[0], tiles[1]) == pytest.approx(6.72, abs=0.03)
     narrow, wide = Near(text="water", within_km=3), Near(text="water", within_km=8)
     for near in ((narrow, wide), (wide, narrow)):
         hits = {hit.tile.id: hit for hit in ask(index, Query(text="red", near=near)).hits}
