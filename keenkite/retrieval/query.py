@@ -64,13 +64,18 @@ class Asked:
         return self.kind in ("exclude", "unlike")
 
     @property
+    def words(self) -> str:
+        """What people call it: "airport", "sea within 3 km", "without houses"."""
+        if self.text is None:
+            return f"{self.kind} the examples"
+        reach = "" if self.within_km is None else f" within {self.within_km:g} km"
+        return f"{'without ' if self.unwanted else ''}{' '.join(self.text.split())}{reach}"
+
+    @property
     def name(self) -> str:
         """What it is called among the parts of a score: "text", "near sea within 3 km"."""
-        if self.kind in ("near", "exclude"):
-            relation = "near" if self.kind == "near" else "without"
-            reach = "" if self.within_km is None else f" within {self.within_km:g} km"
-            return f"{relation} {self.text}{reach}"
-        return self.kind
+        named = {"near": f"near {self.words}", "exclude": self.words}
+        return named.get(self.kind, self.kind)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
