@@ -120,6 +120,7 @@ def locate(tiles: Sequence[Tile], odds: Floats) -> Spots:
 def _overlapping(points: Floats, span: Floats) -> np.ndarray:
     """(m, 2) of those squares of ground that overlap, each pair once."""
     pairs = cKDTree(points).query_pairs(TOUCHING * span.max(), output_type="ndarray")
+    pairs = pairs[np.lexsort(pairs.T)]  # sums do not depend on what else is in the tree
     one, other = pairs.T
     apart = np.linalg.norm(points[one] - points[other], axis=1)
     return np.asarray(pairs[apart < TOUCHING * (span[one] + span[other]) / 2])

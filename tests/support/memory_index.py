@@ -15,7 +15,7 @@ from keenkite.errors import EncoderMismatchError
 from keenkite.index import Filters, Match, Statistics
 from keenkite.sensors import SENTINEL2
 from keenkite.tiling import Tile
-from tests.support.sown import CALIBRATION, ENCODER, MILD
+from tests.support.sown import CALIBRATION, ENCODER
 
 
 class MemoryIndex:
@@ -40,7 +40,7 @@ class MemoryIndex:
         """Of each question for the nearest tiles."""
 
     def require(self, encoder: Encoder) -> None:
-        if encoder.name not in (ENCODER.name, MILD.name):
+        if encoder.name != ENCODER.name:
             raise EncoderMismatchError("another encoder")
 
     def statistics(self) -> Statistics:

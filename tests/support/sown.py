@@ -13,13 +13,6 @@ from keenkite.index import TileIndex
 from keenkite.tiling import Tile
 from tests.support.fakes import WORDS, FakeEncoder
 
-
-class MildEncoder(FakeEncoder):
-    """The same under a name whose calibration lets a tile show two colours at once."""
-
-    name = "keenkite-tiny"
-
-
 ENCODER = FakeEncoder()
 CALIBRATION = {
     "contrast": 4.0, "look_alikes": 3.0, "stands_out": 0.5, "spread": 0.5, "doubt": 0.5,
@@ -27,7 +20,6 @@ CALIBRATION = {
 }  # fmt: skip
 """Fits what this encoder sees: a tile may show two colours at once. So no test hangs on the numbers
 that are shipped for a model."""
-MILD = MildEncoder()
 COLOURS = tuple(WORDS)
 PLAIN = ("green", "yellow", "grey", "field", "desert", "orange")
 """Colours that no test looks for."""
