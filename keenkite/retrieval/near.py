@@ -143,9 +143,8 @@ class Surroundings:
         """
         if not self.sought.best or not candidates.tiles:
             return None
-        tiles = candidates.tiles
-        here, there = self._here(candidates), self._there(tiles)
-        own = there.rows_of(tiles)
+        here, there = self._here(candidates), self._there(candidates.tiles)
+        own = there.rows_of(candidates.tiles)
         best = self._best(own, here, there)
         odds = [ABSENT if row is None else max(float(there.odds[row]), ABSENT) for row in best]
         reach = MAX_KM if beyond else self.within_km

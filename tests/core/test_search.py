@@ -25,7 +25,6 @@ from tests.support.memory_index import MemoryIndex
 from tests.support.sown import (
     COLOURS,
     ENCODER,
-    MILD,
     close_all,
     inside,
     meadow,
@@ -50,14 +49,15 @@ def ground(side: int = 20) -> tuple[list[Tile], list[NDArray[np.float32]]]:
 
 
 def ask(index: Any, text: str | None = None, *, explain: bool = False, **asked: Any) -> Result:
-    query = Query(text=text, **asked)
+    query = Query(text=text, **{"min_confidence": 0, **asked})
     return search(index, ENCODER, query, background=COLOURS, explain=explain)
 
 
 def ask_mildly(index: Any, text: str, **asked: Any) -> Result:
     """The same where one tile can show both red and water."""
     background = [colour for colour in COLOURS if colour not in ("red", "water")]
-    return search(index, MILD, Query(text=text, **asked), background=background)
+    query = Query(text=text, min_confidence=0, **asked)
+    return search(index, ENCODER, query, background=background)
 
 
 def find(index: Any, text: str | None = None, **asked: Any) -> list[str]:
