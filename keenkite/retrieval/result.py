@@ -71,8 +71,8 @@ class Met(Asked):
             "km_error": _rounded(self.km_error, 2),
             "tile_id": None if self.tile is None else self.tile.id,
             "tile_confidence": _rounded(self.tile_confidence, 4),
-            "lon": None if self.lon is None else _degrees(self.lon),
-            "lat": None if self.lat is None else _degrees(self.lat),
+            "lon": _rounded(self.lon, 4),  # as fine as the kilometres
+            "lat": _rounded(self.lat, 4),
         }
 
 

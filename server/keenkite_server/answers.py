@@ -24,7 +24,7 @@ ONLY_DETAILED = ("score", "bounds", "regions", "scene_ids")
 """What of a hit is left out of a concise answer, beside near and exclude where none was asked."""
 
 MET_ONLY_DETAILED = ("tile_id", "tile_confidence")
-"""Likewise of what is near it."""
+"""Likewise of what is near it; and where nothing is named."""
 
 Verdict = Literal["strong", "weak", "none"]
 
@@ -102,14 +102,18 @@ def plain(answer: BaseModel) -> dict[str, Any]:
 def hit_out(hit: Hit, *, detailed: bool, catalog: str) -> HitOut:
     """A hit of the core's search."""
     facts = hit.to_json()
+    for kind in ("near", "exclude"):
+        facts[kind] = [_met_facts(met, detailed=detailed) for met in facts[kind]]
     if not detailed:
-        facts = _without(facts, ONLY_DETAILED)
-        for kind in ("near", "exclude"):
-            if mets := facts.pop(kind):
-                facts[kind] = [_without(met, MET_ONLY_DETAILED) for met in mets]
+        unasked = [kind for kind in ("near", "exclude") if not facts[kind]]
+        facts = _without(facts, [*ONLY_DETAILED, *unasked])
     elif url := scene_url(catalog, hit.tile):
         facts["scene_url"] = url
     return HitOut(**facts)
+
+
+def _met_facts(met: dict[str, Any], *, detailed: bool) -> dict[str, Any]:
+    return met if detailed and met["tile_id"] else _without(met, MET_ONLY_DETAILED)
 
 
 def hits_out(
