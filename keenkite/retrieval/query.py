@@ -31,7 +31,7 @@ class Near:
     text: str
     """One concept, such as "sea"."""
     within_km: float
-    """Between the centres of the two tiles; above 0, at most 100."""
+    """From thing to thing, as well as tiles tell where they are; above 0, at most 100."""
 
     def __post_init__(self) -> None:
         if not _has_words(self.text):
@@ -43,7 +43,7 @@ class Near:
         if not possible:
             raise InputError(
                 f"{self.text!r} within {self.within_km} km cannot be asked for; use a distance "
-                f"above 0 and up to {MAX_KM:g} km. It is measured between the centres of tiles."
+                f"above 0 and up to {MAX_KM:g} km. It is measured from thing to thing."
             )
 
 
@@ -56,7 +56,7 @@ class Asked:
     text: str | None = None
     """The concept; None where tiles stand for it."""
     within_km: float | None = None
-    """How far from the tile's centre it counts; None where only the tile itself is meant."""
+    """How far from the tile's thing it counts; None where only the tile itself is meant."""
 
     @property
     def unwanted(self) -> bool:
