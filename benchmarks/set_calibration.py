@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,15 +90,15 @@ def searches(table: VectorTable, seeds: int) -> Iterator[Search]:
             yield looked(table, "uncovered, gone", ground[labels[ground] != k], k, names)
 
 
-def regression(found: Sequence[Search]) -> NDArray[np.float64]:
-    """(5,): the weights and the constant."""
-    counts = {kind: sum(each.kind == kind for each in found) for kind in WEIGHTS}
+def regression(found: Sequence[Search], kinds: Mapping[str, float]) -> NDArray[np.float64]:
+    """(5,): the weights and the constant; kinds of ground count as much as `kinds` says."""
+    counts = {kind: sum(each.kind == kind for each in found) for kind in kinds}
     rows, right, weight = [], [], []
     for each in found:
         first = np.argsort(-(each.measures @ (1, 3, 1, 0)))[:FIRST]
         rows.append(each.measures[first])
         right.append(each.right[first])
-        weight.append(np.full(len(first), WEIGHTS[each.kind] / counts[each.kind]))
+        weight.append(np.full(len(first), kinds[each.kind] / counts[each.kind]))
     x, y, w = np.concatenate(rows), np.concatenate(right), np.concatenate(weight)
     mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-9
     x, w = (x - mean) / scale, w / w.sum()
@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=8)
     arguments = parser.parse_args()
     found = list(searches(VectorTable.load(arguments.vectors), arguments.seeds))
-    weights = regression(found)
+    weights = regression(found, WEIGHTS)
     figures = Figures(found, weights)
     slope, shift = moved(figures)
     for name, (value, most) in figures.of(slope, shift).items():

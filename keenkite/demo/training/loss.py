@@ -45,11 +45,13 @@ def forward(
 def pair_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Sigmoid loss of each pair of picture and label, over pairs that are 1 or 0 (-1: unknown).
 
-    Present and absent weigh the same, however rare the thing is.
+    Present and absent weigh the same, and what is present of each label, however rare it is.
     """
-    raw = F.softplus(torch.where(labels == 1, -logits, logits))
-    there, absent = labels == 1, labels == 0
-    return raw[there].mean() + raw[absent].mean()
+    raw = F.softplus(torch.where(labels == 1, -logits, logits)).flatten(0, -2)
+    there, absent = (labels == 1).flatten(0, -2), labels == 0
+    count = there.sum(0)
+    each = (raw * there).sum(0)[count > 0] / count[count > 0]
+    return each.mean() + raw[absent.flatten(0, -2)].mean()
 
 
 def choice_loss(logits: torch.Tensor, labels: torch.Tensor, dim: int) -> torch.Tensor:

@@ -18,15 +18,15 @@ UNKNOWN, PRESENT = -1, 1
 THIN = frozenset({"dam", "highway", "river", "coast", "railway station", "airport"})
 """Concepts that a patch shows although they cover little of it."""
 WATER = ("sea", "lake", "reservoir")
-CENTRED = 0.7
+CENTRED = 0.8
 """Share of windows that are laid round a thing; the others fall anywhere."""
 LINES = ("river", "highway")
 """What windows are laid round beside the placed things."""
-SMALL = ("sports ground", "park", "railway station", "harbour")
-"""What windows are laid round twice as often as round other things: they are harder to learn."""
+HARD = ("sports ground", "park", "railway station", "river", "highway")
+"""What windows are laid round three times as often as round other things."""
 CLOUDED, OVERCAST = 0.12, 0.03
 """Shares of windows with broken cloud, and with nothing but cloud."""
-SPANS = {1.0: 0.6, 0.5: 0.25, 2.0: 0.15}
+SPANS = {1.0: 0.55, 0.5: 0.35, 2.0: 0.1}
 """Width of a window's ground, as a part of what its pixels are at 10 m -> share of windows: a
 collection may hold tiles that are seen enlarged, and seen reduced."""
 
@@ -92,7 +92,8 @@ def _corner(world: World, rng: np.random.Generator, wide: int) -> tuple[int, int
     kinds = sorted({feature.concept for feature in world.features})
     if not kinds or rng.random() >= CENTRED:
         return row, column
-    kind = str(rng.choice([*kinds, *[kind for kind in kinds if kind in SMALL], *LINES]))
+    kinds += LINES
+    kind = str(rng.choice([*kinds, *(2 * [kind for kind in kinds if kind in HARD])]))
     if kind in LINES:
         step = 8
         there = np.argwhere(world.masks[::step, ::step] & np.uint32(BIT[kind])) * step

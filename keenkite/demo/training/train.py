@@ -5,11 +5,11 @@ world uses) and mosaics of real EuroSAT chips. The loss is a sigmoid for every p
 phrase (as in SigLIP), once for the whole tile and once for each 16 px patch through the ClearCLIP
 path of the last block, so that the heatmaps are trained and not only a by-product.
 
-Two cycles, each on worlds of its own: first windows of 112 px (a quarter of the patches, so five
+Three cycles, each on worlds of its own: first windows of 112 px (a quarter of the patches, so five
 times as many a second), then tiles of 224 px as the model will see them; then such tiles again,
-from the average of the first cycle's weights. A fixed seed and fixed steps: two runs on the same
-machine and the same versions differ only by the rounding of threads. A run that was stopped goes
-on from what it left in its folder.
+from the average of the first cycle's weights; then both once more from those of the second. A fixed
+seed and fixed steps: two runs on the same machine and the same versions differ only by the rounding
+of threads. A run that was stopped goes on from what it left in its folder.
 """
 
 import argparse
@@ -69,6 +69,10 @@ CYCLES = (
         Phase(size=224, count=32, steps=600, rate=2e-3),
     ),
     (Phase(size=224, count=32, steps=900, rate=1e-3),),
+    (
+        Phase(size=112, count=64, steps=700, rate=1.2e-3),
+        Phase(size=224, count=32, steps=500, rate=1e-3),
+    ),
 )
 
 NOWHERE = 32
