@@ -125,8 +125,11 @@ class Kept:
 
     def _read_statistics(self) -> _Known | None:
         record = self._backend.read_record(STATISTICS)
-        # Those that this process keeps are known to it; others know nothing of its changes.
-        return None if record is None else _Known(statistics=_from_json(record), changes=0)
+        try:
+            # Those that this process keeps are known to it; others know nothing of its changes.
+            return None if record is None else _Known(statistics=_from_json(record), changes=0)
+        except (KeyError, TypeError, ValueError):  # of another version: as good as none
+            return None
 
     def _read_regions(self) -> dict[str, Region]:
         record = self._backend.read_record(REGIONS) or {"regions": []}
