@@ -70,6 +70,15 @@ def _search(search: argparse.ArgumentParser, settings: Settings) -> None:
     _add_filters(search)
     search.add_argument("--limit", type=int, default=10, help="hits wanted (default 10)")
     search.add_argument(
+        "--skip", type=int, default=0, metavar="HITS", help="pass over so many: the pages before"
+    )
+    search.add_argument(
+        "--min-confidence",
+        type=float,
+        metavar="P",
+        help="cut hits below it, but never the first (default 0.15; 0 cuts none)",
+    )
+    search.add_argument(
         "--overlap", action="store_true", help="keep hits that show the same ground"
     )
     search.add_argument("--explain", action="store_true", help="show what each score is made of")

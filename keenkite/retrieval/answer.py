@@ -9,20 +9,21 @@ import numpy as np
 from keenkite.cloud import percent
 from keenkite.index import Filters, TileIndex
 from keenkite.retrieval.conditions import Conditions
-from keenkite.retrieval.query import Asked, Query
+from keenkite.retrieval.query import Query
 from keenkite.retrieval.readings import Readings
 from keenkite.retrieval.result import (
     CUT,
     WEAK,
     ConditionVerdict,
     Hit,
+    Met,
     Result,
-    Verdict,
     verdict_of,
 )
 
-FLAT = 0.1
-"""Hits whose confidences differ by no more than this say that nothing stands out."""
+FLAT, FIRST = 0.1, 10
+"""First hits whose confidences differ by no more than this say that nothing stands out; so many of
+them, whatever the limit."""
 
 MANY_CLOUDY = 0.25
 """Part of the ground's tiles under cloud from which an answer speaks of it."""
@@ -43,41 +44,39 @@ def answer(
     conditions: Conditions,
     hits: Sequence[Hit],
 ) -> Result:
-    """The answer of so many hits, best first."""
+    """The answer of so many hits, best first, those that the query skips among them."""
     if not hits:
         return nothing(query, readings, _why_empty(index, query))
     calibrated = conditions.calibrated
     cut = CUT if query.min_confidence is None else query.min_confidence
+    page = hits[query.skip :]
     # The first hit of an answer is shown whatever it is worth; that of a further page is not.
-    shown = [h for h in hits if h.confidence >= cut or h.rank == 1]
+    shown = [h for h in page if h.confidence >= cut or h.rank == 1]
     verdicts = {
         text: verdict_of(best, calibrated=calibrated, doubtful=readings.doubtful(text))
         for text, best in conditions.alone(query).items()
     }
     verdict = verdict_of(hits[0].confidence, calibrated=calibrated, doubtful=readings.any_doubtful)
+    reason = _why_none(index, query, hits, readings) if verdict == "none" else None
+    if not shown:
+        reason = f"all further hits are below {cut:g}" if page else "there are no more hits"
     return Result(
         query=query,
         hits=tuple(shown),
         verdict=verdict,
         verdicts=verdicts,
-        conditions=tuple(
-            _condition(asked, met.confidence, calibrated, readings)
-            for asked, met in zip(query.conditions, hits[0].conditions, strict=True)
-        ),
-        below=len(hits) - len(shown),
-        reason=_why_none(index, query, hits, readings) if verdict == "none" else None,
+        conditions=tuple(_condition(met, calibrated, readings) for met in hits[0].conditions),
+        below=len(page) - len(shown),
+        reason=reason,
         notes=readings.notes,
         calibrated=calibrated,
     )
 
 
-def _condition(asked: Asked, seen: float, calibrated: bool, readings: Readings) -> ConditionVerdict:
-    doubtful = asked.text is not None and readings.doubtful(asked.text)
-    met = 1 - seen if asked.unwanted else seen
-    verdict: Verdict = verdict_of(met, calibrated=calibrated, doubtful=doubtful)
-    return ConditionVerdict(
-        kind=asked.kind, text=asked.text, within_km=asked.within_km, verdict=verdict
-    )
+def _condition(met: Met, calibrated: bool, readings: Readings) -> ConditionVerdict:
+    doubtful = met.text is not None and readings.doubtful(met.text)
+    verdict = verdict_of(met.factor, calibrated=calibrated, doubtful=doubtful)
+    return ConditionVerdict(kind=met.kind, text=met.text, within_km=met.within_km, verdict=verdict)
 
 
 def _why_none(index: TileIndex, query: Query, hits: Sequence[Hit], readings: Readings) -> str:
@@ -85,15 +84,15 @@ def _why_none(index: TileIndex, query: Query, hits: Sequence[Hit], readings: Rea
     best = hits[0]
     reasons = [f"Not recognised here: the best tile has a confidence of {best.confidence:.2f}"]
     if len(best.conditions) > 1:
-        worst = min(best.conditions, key=lambda m: 1 - m.confidence if m.unwanted else m.confidence)
-        if worst.kind != "text" and best.conditions[0].confidence >= WEAK:
+        main, worst = best.conditions[0], min(best.conditions, key=lambda met: met.factor)
+        if worst is not main and main.factor >= WEAK:
             reasons.append(
-                f"{best.conditions[0].text!r} alone has {best.conditions[0].confidence:.2f} there; "
-                f"what it fails by is {worst.name!r}"
+                f"{main.words!r} alone has {main.factor:.2f} there; what it fails by is "
+                f"{worst.words!r}"
             )
     if readings.unknown:
         reasons.append(f"the model was never taught {' nor '.join(map(repr, readings.unknown))}")
-    spread = np.ptp([hit.confidence for hit in hits])
+    spread = np.ptp([hit.confidence for hit in hits[:FIRST]])
     if len(hits) > 2 and spread <= FLAT:
         reasons.append("nothing stands out among the hits")
     filters = query.filters
@@ -116,8 +115,6 @@ def _why_empty(index: TileIndex, query: Query) -> str:
     """Why no tile is a hit."""
     total, filters = index.count(), query.filters
     if index.count(filters):
-        if query.skip:
-            return "there are no more hits"
         if query.strict:
             return "no tile meets all of near and exclude; without strict, the closest are shown"
         return "all tiles that pass the filters are of the examples' own ground"

@@ -23,11 +23,11 @@ class Keep:
 
     @property
     def full(self) -> bool:
-        """Whether there are as many hits as the query asked for."""
+        """Whether there are as many hits as the query asked for, after those it skips."""
         return self._kept == self._query.skip + self._query.limit
 
     def of(self, judgement: Judgement) -> list[int]:
-        """The candidates that are hits, best first; those of earlier pages are passed over."""
+        """The candidates that are hits, best first, those of earlier pages among them."""
         kept: list[int] = []
         tiles = judgement.candidates.tiles
         clear = {tile.cell for tile in tiles if (tile.cloud or 0) <= CLOUDY}
@@ -44,6 +44,5 @@ class Keep:
                     continue
                 self._ground.keep(tile)
             self._kept += 1
-            if self._kept > self._query.skip:
-                kept.append(i)
+            kept.append(i)
         return kept

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import shapely
@@ -42,6 +43,9 @@ SPOTS = 32
 ABSENT = -8.0
 """Log-odds of a neighbour where none was found: a confidence of 0.0003."""
 
+Rows: TypeAlias = Sequence[int | None]
+"""For each candidate one of the sightings; None for none."""
+
 _SHORTER = 2e-5  # a straight line of 100 km is shorter than the way over the ground by half of this
 _KM_PER_DEGREE = 110.5  # of latitude, at the equator, where it is least
 
@@ -64,8 +68,8 @@ class Neighbours:
 
     odds: Floats
     """(n,) log-odds that the concept is seen within the distance, `ABSENT` at least."""
-    named: Sequence[int | None]
-    """(n,) rows of `there`; None where nothing is looked at."""
+    named: Rows
+    """(n,) of `there`; None where nothing is looked at."""
     here: Spots
     """(n,) of the candidates' own things."""
     there: Sightings
@@ -139,23 +143,24 @@ class Surroundings:
         """
         if not self.sought.best or not candidates.tiles:
             return None
-        tiles = candidates.tiles
-        here, there = self._here(candidates), self._there(tiles)
-        best = self._best(tiles, here, there)
+        here, there = self._here(candidates), self._there(candidates.tiles)
+        own = there.rows_of(candidates.tiles)
+        best = self._best(own, here, there)
         odds = [ABSENT if row is None else max(float(there.odds[row]), ABSENT) for row in best]
         reach = MAX_KM if beyond else self.within_km
-        named = _nearest(here, there, reach, otherwise=best)
+        nearest = _nearest(own, here, there, within_km=reach)
+        named = [best[i] if row is None else row for i, row in enumerate(nearest)]
         return Neighbours(odds=np.array(odds), named=named, here=here, there=there)
 
-    def _best(self, tiles: Sequence[Tile], here: Spots, there: Sightings) -> list[int | None]:
+    def _best(self, own: Rows, here: Spots, there: Sightings) -> list[int | None]:
         """The surest sighting within the distance of each candidate, and on its own ground."""
-        best = there.rows_of(tiles)
+        best = list(own)
         tree, metres = cKDTree(there.spots.points), 1000 * self.within_km
         found = tree.query_ball_point(here.points, metres, return_sorted=True)
         for i, rows in enumerate(found):
-            own = best[i]
+            mine = own[i]
             for row in rows:  # surest first; nearly always the first is in reach
-                if own is not None and own <= row:
+                if mine is not None and mine <= row:
                     break
                 if _reaches(here, i, there.spots, row, self.within_km):
                     best[i] = row
@@ -205,17 +210,28 @@ def _sightings(sought: Sought, matches: Sequence[Match]) -> Sightings:
     return Sightings.of(candidates.tiles, sought.seen(candidates))
 
 
-def _nearest(
-    here: Spots, there: Sightings, within_km: float, *, otherwise: list[int | None]
-) -> list[int | None]:
-    """The nearest convincing sighting of each of n things, where one is within the distance."""
+def _nearest(own: Rows, here: Spots, there: Sightings, *, within_km: float) -> Rows:
+    """The nearest convincing sighting of each of n things, where one is within the distance.
+
+    Several tiles show one thing, each a little elsewhere; of those that are no farther from the
+    nearest than it may itself be off, the surest is named.
+    """
     sure = there.convincing
     if not sure:
-        return otherwise
-    _, nearest = cKDTree(there.spots.points[:sure]).query(here.points)
+        return [None] * len(own)
+    tree = cKDTree(there.spots.points[:sure])
+    _, nearest = tree.query(here.points)
+    known = np.unique(nearest)
+    off = 1000 * there.spots.error_km[known]
+    same = tree.query_ball_point(there.spots.points[known], off, return_sorted=True)
+    one = dict(zip(known.tolist(), same, strict=True))
+
+    def counts(i: int, row: int) -> bool:
+        return row == own[i] or _reaches(here, i, there.spots, row, within_km)
+
     return [
-        row if _reaches(here, i, there.spots, row, within_km) else otherwise[i]
-        for i, row in enumerate(nearest.tolist())
+        next((row for row in one[j] if counts(i, row)), None)
+        for i, j in enumerate(nearest.tolist())
     ]
 
 

@@ -64,9 +64,9 @@ class Sightings:
 
     @classmethod
     def of(cls, tiles: Sequence[Tile], odds: Floats) -> Sightings:
-        """As n tiles of any date show it, with log-odds (n,); each tile once, in any order."""
+        """As n tiles of any date show it, by their log-odds (n,); ties stay in the order given."""
         best: dict[str, int] = {}
-        for i in sorted(range(len(tiles)), key=lambda i: (-odds[i], tiles[i].id)):
+        for i in np.argsort(-odds, kind="stable").tolist():
             best.setdefault(tiles[i].cell, i)
         rows = list(best.values())
         shown, sure = [tiles[i] for i in rows], odds[rows]
@@ -120,6 +120,7 @@ def locate(tiles: Sequence[Tile], odds: Floats) -> Spots:
 def _overlapping(points: Floats, span: Floats) -> np.ndarray:
     """(m, 2) of those squares of ground that overlap, each pair once."""
     pairs = cKDTree(points).query_pairs(TOUCHING * span.max(), output_type="ndarray")
+    pairs = pairs[np.lexsort(pairs.T)]  # sums do not depend on what else is in the tree
     one, other = pairs.T
     apart = np.linalg.norm(points[one] - points[other], axis=1)
     return np.asarray(pairs[apart < TOUCHING * (span[one] + span[other]) / 2])

@@ -61,7 +61,7 @@ def search(
         judgement = conditions.judge(candidates)
         for i in keep.of(judgement):
             parts = conditions.parts(judgement, i) if explain else None
-            hits.append(judgement.hit(i, rank=query.skip + len(hits) + 1, parts=parts))
+            hits.append(judgement.hit(i, rank=len(hits) + 1, parts=parts))
         if keep.full:
             break
     return answer(index, query, readings, conditions, hits)

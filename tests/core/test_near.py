@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pyproj import Geod
 
 from keenkite.area import Area
 from keenkite.index import Match, TileIndex
 from keenkite.retrieval import near as near_module
-from keenkite.retrieval.near import ABSENT, Surroundings, around, common, together
+from keenkite.retrieval.candidates import Candidates, together
+from keenkite.retrieval.look_alikes import POOL
+from keenkite.retrieval.near import ABSENT, Surroundings, around, common
 from keenkite.retrieval.query import Near, Query
 from keenkite.retrieval.result import Met, Result
 from keenkite.retrieval.scoring import Scorer
 from keenkite.retrieval.search import search
+from keenkite.retrieval.sought import Sought
 from keenkite.tiling import Tile
 from tests.support.memory_index import MemoryIndex
 from tests.support.sown import (
@@ -34,6 +41,8 @@ from tests.support.sown import (
     sow,
     tile,
 )
+from tests.support.things import LINE, Thing, things
+from tests.support.things import km_between as km_of_things
 
 GEOD = Geod(ellps="WGS84")
 
@@ -45,7 +54,8 @@ def _closed() -> Iterator[None]:
 
 
 def look(index: Any, text: str, **asked: Any) -> Result:
-    return search(index, ENCODER, Query(text=text, **asked), background=COLOURS)
+    query = Query(text=text, **{"min_confidence": 0, **asked})
+    return search(index, ENCODER, query, background=COLOURS)
 
 
 def ask(index: Any, text: str, near: str, km: float, **more: Any) -> Result:
@@ -55,6 +65,51 @@ def ask(index: Any, text: str, near: str, km: float, **more: Any) -> Result:
 def best_near(result: Result) -> Met:
     (met,) = result.hits[0].of("near")
     return met
+
+
+class Told:
+    """In the place of `Sought`: log-odds that are one of the numbers of a tile's vector."""
+
+    def __init__(self, index: MemoryIndex, axis: int) -> None:
+        self.index, self.axis = index, axis
+        self.wanted = SimpleNamespace(query=np.eye(2)[axis])
+        self.best = index.nearest(self.wanted.query, limit=4096, with_vectors=True)
+
+    def candidates(self, matches: Any) -> Candidates:
+        return Candidates.of(matches, usual=2240)
+
+    def seen(self, candidates: Candidates) -> Any:
+        return candidates.vectors[:, self.axis].astype(float)
+
+
+def told(tiles: list[Tile], reds: Any, waters: Any, km: float, *, beyond: bool = False) -> Any:
+    """What is near each of some tiles, by given log-odds that they show red, and water."""
+    vectors = np.column_stack([reds, waters]).astype(float)
+    index = MemoryIndex(tiles, list(vectors))
+    water: Any = Told(index, 1)
+    red: Any = Told(index, 0)
+    around = Surroundings(sought=water, main=red, within_km=km, tiles=len(tiles))
+    matches = [Match(tile=t, score=0, vector=v) for t, v in zip(tiles, vectors, strict=True)]
+    return around.of(red.candidates(matches), beyond=beyond)
+
+
+def surroundings(index: MemoryIndex, text: str, main: str, km: float) -> Surroundings:
+    """As a search makes them."""
+    some: Any = index
+    tiles = len(index.tiles)
+    scorer = Scorer(ENCODER, index.statistics(), COLOURS)
+    sought, thing = (
+        Sought.of(some, scorer, scorer.wanted(each), number=number)
+        for each, number in ((text, Surroundings.looked_at(tiles)), (main, POOL))
+    )
+    return Surroundings(sought=sought, main=thing, within_km=km, tiles=tiles)
+
+
+def nearest(far: dict[str, float], there: dict[str, Thing], among: list[str]) -> str:
+    """The nearest thing or, of those that may be the same one, the surest."""
+    first = there[min(far, key=lambda c: far[c] if there[c].odds >= LINE else np.inf)]
+    same = [c for c in among if km_of_things(first, there[c]) <= first.error_km]
+    return max(same or among, key=lambda c: there[c].odds)
 
 
 def km(a: Tile, b: Tile) -> float:
@@ -116,14 +171,129 @@ def test_strict_keeps_exactly_those_with_the_other_within_reach() -> None:
     }
 
 
-def test_the_neighbour_named_is_the_one_that_shows_it_best() -> None:
+def test_the_neighbour_named_is_the_nearest_convincing_one() -> None:
+    tiles = [tile(300 + 2 * i, 3500) for i in range(6)]
+    waters = [-5, -3, 0.5, -5, 4, -5]  # the surest is 9 km away, a less sure one 4.5 km
+    for km_asked, surest in ((10, 4), (5, 0.5)):
+        found = told(tiles, [3] * 6, waters, km_asked)
+        met = found.of(0)
+        assert found.odds[0] == surest  # of the condition: the best in reach
+        assert met.tile == tiles[2]
+        assert met.tile_confidence == pytest.approx(1 / (1 + np.exp(-0.5)))
+        assert met.km == pytest.approx(4.48, abs=0.01)
+
+
+def test_where_none_is_convincing_the_surest_in_reach_is_named() -> None:
     tiles = [tile(300 + 2 * i, 3500) for i in range(4)]
-    looks = [seen("red"), mixed("water", "green"), seen("water"), seen("green")]
-    index = MemoryIndex([*tiles, *meadow(5, column=400)], [*looks, *plain(25)])
-    assert best_near(ask(index, "red", "water", 5)).tile == tiles[2]
-    nearest = best_near(ask(index, "red", "water", 3))
-    assert nearest.tile in tiles[:2]  # the other one is 4.5 km away
-    assert nearest.confidence < 0.5
+    waters = [-5, -3, -1, 4]
+    for beyond, named in ((False, tiles[2]), (True, tiles[3])):
+        found = told(tiles, [3] * 4, waters, 5, beyond=beyond)
+        assert found.odds[0] == -1
+        assert found.of(0).tile == named
+    nothing = told(tiles, [3] * 4, [-5, -3, -1, -2], 5, beyond=True)
+    assert nothing.of(0).tile == tiles[2]
+
+
+def test_what_its_own_ground_shows_is_near_a_thing_at_any_distance() -> None:
+    # Red in the west of the tile, water in its east: seen by its neighbours on either side.
+    tiles = [*overlapping(3, 1), tile(301, 3500, day=9)]
+    found = told(tiles, [3, 3, -5, -5], [-5, -5, 3, 2], 0.1)
+    assert found.odds[1] == 2  # on another date of the ground
+    met = found.of(1)
+    assert (met.tile, met.km) == (tiles[3], pytest.approx(1.12, abs=0.05))
+    assert found.odds[0] == -5
+
+
+def test_an_exclude_says_how_near_the_nearest_one_is_beyond_the_distance_too() -> None:
+    tiles = [tile(300 + 2 * i, 3500) for i in range(4)]
+    looks = [seen("red"), seen("green"), seen("green"), seen("water")]
+    far = tile(300 + 2 * 50, 3500)  # 112 km away: too far to be of interest
+    index = MemoryIndex([*tiles, far, *meadow(5, column=350)], [*looks, seen("blue"), *plain(25)])
+    exclude = (Near(text="water", within_km=3), "snow", Near(text="blue", within_km=3))
+    hit = look(index, "red", exclude=exclude).hits[0]
+    water, snow, blue = hit.of("exclude")
+    assert (hit.tile, water.tile, water.named) == (tiles[0], tiles[3], "nearest")
+    assert water.km == pytest.approx(6.72, abs=0.01)
+    assert water.confidence < 0.1 < 0.7 < (water.tile_confidence or 0)
+    assert (snow.tile, snow.km) == (None, None)
+    assert snow.confidence < 0.1
+    assert blue.named == "surest"
+    assert blue.km is not None
+    assert blue.km <= 3
+
+
+def overlapping(columns: int, rows: int, *, epsg: int = 32654, column: int = 300) -> list[Tile]:
+    """Tiles at half their span from each other, as builds lay them."""
+    return [tile(column + i, 3500 + j, epsg=epsg) for j in range(rows) for i in range(columns)]
+
+
+def test_distances_are_from_thing_to_thing_and_not_from_centre_to_centre() -> None:
+    # Each thing is in the ground that four tiles have in common, 1.12 km wide.
+    tiles = overlapping(12, 3)
+    shows = {(302, 3500): "red", (308, 3500): "water"}
+    looks = plain(36)
+    for (column, row), colour in shows.items():
+        for i, t in enumerate(tiles):
+            if t.column in (column, column + 1) and t.row in (row, row + 1):
+                looks[i] = seen(colour, 0.02, i)
+    for hit in ask(MemoryIndex(tiles, looks), "red", "water", 9, limit=4, overlap=True).hits:
+        (met,) = hit.of("near")
+        # The four do not differ, though their centres are 5.6 to 7.8 km from those of the others.
+        assert met.km == pytest.approx(6 * 1.12, abs=0.05)
+        assert met.km_error == pytest.approx(1.12, abs=0.01)  # of two squares of 1.12 km
+        assert met.lon == pytest.approx(tile(308, 3500).bounds[2] - 0.0062, abs=0.0005)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000))
+def test_a_wider_distance_never_lowers_the_confidence_and_a_far_tile_changes_nothing(
+    seed: int,
+) -> None:
+    reds, waters = np.random.default_rng(seed).normal(-1, 2, (2, 48))
+    tiles, before = overlapping(8, 6), None
+    far = [*tiles, tile(900, 3500)]
+    for km_asked in (0.3, 1.0, 2.0, 3.5, 6.0, 12.0):
+        found = told(tiles, reds, waters, km_asked)
+        assert before is None or (found.odds >= before.odds).all()
+        before = found
+        more = told(far, [*reds, 5], [*waters, 5], km_asked, beyond=False)
+        assert (more.odds[:48] == found.odds).all()
+        assert [more.of(i) for i in range(48)] == [found.of(i) for i in range(48)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from((0.5, 1.6, 4.0, 9.0)), st.booleans())
+def test_what_is_near_is_what_every_pair_of_tiles_says(
+    seed: int, within_km: float, beyond: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    west = {"epsg": 32653, "column": 671}  # the same ground as the other, in the next zone
+    tiles = [*overlapping(5, 4), *overlapping(5, 4, **west)]
+    reds, waters = rng.normal(-1, 2, (2, 40))
+    found = told(tiles, reds, waters, within_km, beyond=beyond)
+    here, there = things(tiles, reds), things(tiles, waters)
+    for i, t in enumerate(tiles):
+        far = {c: km_of_things(here[t.cell], thing) for c, thing in there.items()}
+        reach = [c for c in there if far[c] <= within_km or c == t.cell]
+        best = max(there[c].odds for c in reach)
+        convincing = [c for c in (there if beyond else reach) if there[c].odds >= LINE]
+        named = nearest(far, there, convincing) if convincing else None
+        met = found.of(i)
+        assert found.odds[i] == pytest.approx(max(best, ABSENT))
+        assert met.km == pytest.approx(far[met.tile.cell], abs=1e-4)
+        if named is None:
+            assert there[met.tile.cell].odds == best
+        else:
+            assert met.km == pytest.approx(far[named], abs=1e-4)
+
+
+def test_what_is_near_depends_on_no_limit_and_no_other_candidate() -> None:
+    tiles, vectors, _, _ = scattered(12, seed=5)
+    index = MemoryIndex(tiles, vectors)
+    whole = {hit.tile.id: hit.of("near") for hit in ask(index, "red", "water", 6, limit=144).hits}
+    for asked in ({"limit": 3}, {"limit": 30, "overlap": True}, {"limit": 9, "spans": (2240,)}):
+        for hit in ask(index, "red", "water", 6, **asked).hits:
+            assert hit.of("near") == whole[hit.tile.id]
 
 
 def test_a_neighbour_may_be_of_any_span_and_date() -> None:
@@ -175,10 +345,9 @@ def test_where_nothing_is_looked_at_nothing_is_found(monkeypatch: pytest.MonkeyP
     (met,) = hit.of("near")
     assert met.tile in (None, alone)
     monkeypatch.setattr(near_module, "SPOTS", 0)
-    scorer = Scorer(ENCODER, index.statistics(), COLOURS)
-    there = Surroundings.look(index, scorer.wanted("water"), within_km=1, tiles=101)  # type: ignore[arg-type]
-    odds, neighbours = there.of([])
-    assert (len(odds), neighbours) == (0, [])
+    there = surroundings(index, "water", "red", 1)
+    nobody = replace(there.sought.candidates(there.sought.best), tiles=[])
+    assert there.of(nobody) is None
 
 
 def test_a_tile_that_shows_both_is_its_own_neighbour() -> None:
@@ -233,11 +402,10 @@ def test_nothing_within_an_excluded_distance(exact: int, monkeypatch: pytest.Mon
         water = min(waters, key=lambda w: km(hit.tile, w))
         if hit.rank <= len(away):
             assert met.confidence < 0.3
-        if met.tile is not None:
-            assert met.km == pytest.approx(km(hit.tile, met.tile), abs=1e-6)
-            assert met.km <= 5
-        if km(hit.tile, water) <= 5 and met.confidence > 0.5:
-            assert met.tile in waters
+        assert met.tile is not None
+        assert met.km == pytest.approx(km(hit.tile, met.tile), abs=1e-6)
+        if met.confidence > 0.5:
+            assert met.tile == water
 
 
 def test_filters_speak_of_the_hits_and_not_of_their_neighbours(tmp_path: Path) -> None:
@@ -331,25 +499,26 @@ def test_each_near_condition_is_looked_for_by_itself() -> None:
 
 def test_every_tile_is_looked_at_up_to_a_number_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     index = MemoryIndex(meadow(6), plain(36))
-    wanted = Scorer(ENCODER, index.statistics(), COLOURS).wanted("water")
 
     def looked() -> Surroundings:
-        return Surroundings.look(index, wanted, within_km=5, tiles=36)  # type: ignore[arg-type]
+        return surroundings(index, "water", "water", 5)
 
     monkeypatch.setattr(near_module, "EXACT", 36)
     assert looked().reach() is None
-    assert (looked().bound, len(looked().best)) == (36, 36)
+    assert (looked().bound, len(looked().sought.best)) == (36, 36)
     monkeypatch.setattr(near_module, "EXACT", 35)
     monkeypatch.setattr(near_module, "BOUND", 7)
     assert looked().reach() is not None
-    assert (looked().bound, len(looked().best)) == (7, 7)
+    assert (looked().bound, len(looked().sought.best)) == (7, 7)
     index.limits.clear()
     ask(index, "green", "water", 5, limit=1)
-    assert index.limits == [7, 7, 64, 7]  # it, greens around it, candidates, it around them
+    # It, the greens' look-alikes, greens around it, candidates, it around them.
+    assert index.limits == [7, 128, 7, 64, 7]
     monkeypatch.setattr(near_module, "EXACT", 100)
     index.limits.clear()
     ask(index, "green", "water", 5, limit=1)
-    assert index.limits == [100, 100]  # the neighbours and the candidates are all tiles there are
+    # It, the greens' look-alikes, candidates: all tiles there are.
+    assert index.limits == [100, 128, 100]
 
 
 def test_matches_of_several_questions_are_each_there_once_best_first() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,37 +13,46 @@ from keenkite.errors import InputError
 from keenkite.evaluation.ranking import auc, average_precision
 from keenkite.evaluation.vector_table import VectorTable
 from keenkite.index import Statistics
+from keenkite.index.statistics import statistics_of
+from keenkite.retrieval.calibration import Calibration
 from keenkite.retrieval.concepts import (
     BACKGROUND,
     TEMPLATES,
     concept_and_rivals,
     encode_concepts,
 )
-from keenkite.retrieval.scoring import (
-    CONTRAST,
-    CORRECTION,
-    SHARPNESS,
-    Calibration,
-    Scorer,
-    among_look_alikes,
-    confidence,
-    log_confidence,
-    log_odds_of,
-)
+from keenkite.retrieval.look_alikes import POOL, Ground, LookAlikes
+from keenkite.retrieval.scoring import Judge, Scorer, Wanted
 from tests.support.fakes import FakeEncoder
 from tests.support.paths import SHARED
-from tests.support.sown import COLOURS, ENCODER
+from tests.support.points import unit
+from tests.support.sown import CALIBRATION, COLOURS, ENCODER
 
 WHU = SHARED / "data/whu_rs19/remoteclip-vit-b-32.npz"
+OWN = Calibration.from_json(CALIBRATION)
 
 
-def unit(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    return (values / np.linalg.norm(values, axis=-1, keepdims=True)).astype(np.float32)
-
-
-def statistics(vectors: NDArray[np.float32]) -> Statistics:
+def statistics(vectors: NDArray[np.float32], *, shown: int | None = None) -> Statistics:
     exact = vectors.astype(np.float64)
-    return Statistics(n=len(exact), mean=exact.mean(axis=0), covariance=np.cov(exact.T, bias=True))
+    return Statistics(
+        n=len(exact), mean=exact.mean(axis=0), covariance=np.cov(exact.T, bias=True),
+        vectors=None if shown == 0 else vectors[:shown].astype(np.float16),
+    )  # fmt: skip
+
+
+def judged(
+    scorer: Scorer, wanted: Wanted, vectors: NDArray[np.float32], ground: Ground | None = None
+) -> Judge:
+    """Who judges by the best 128 of some vectors."""
+    ground = Ground.apart(len(vectors)) if ground is None else ground
+    best = np.argsort(-wanted.z(vectors), kind="stable")[:POOL]
+    return scorer.judge(wanted, vectors[best], ground.part(best))
+
+
+def of_the_best(rivals: NDArray[np.float64], drawn: int = 6) -> NDArray[np.float64]:
+    """(n,) the mean, over all draws of six of the (n, m) rivals, of the best."""
+    draws = itertools.combinations(range(rivals.shape[1]), min(drawn, rivals.shape[1]))
+    return np.mean([rivals[:, list(draw)].max(axis=1) for draw in draws], axis=0)
 
 
 @pytest.fixture
@@ -93,26 +103,166 @@ def test_what_means_nearly_the_same_is_no_rival(vectors: NDArray[np.float32]) ->
     assert np.isclose(wanted.rivals, green).all(axis=1).any()
 
 
-def test_evidence_is_made_of_fit_and_contrast_in_units_of_the_background(
+def test_the_contrast_is_how_far_the_text_beats_the_best_of_six_on_average_over_all_draws(
+    vectors: NDArray[np.float32],
+) -> None:
+    names = ["green", "red", "blue", "snow", "desert", "purple", "cyan", "orange", "forest"]
+    wanted = Scorer(ENCODER, statistics(vectors), names).wanted("water")
+    assert wanted.rivals is not None
+    assert len(wanted.rivals) == 8  # all but forest, which is nearly as dark
+    theirs = vectors.astype(np.float64) @ wanted.rivals.T
+    own = vectors @ encode_concepts(ENCODER, ["water"])[0]
+    expected = (own - of_the_best(theirs)) / wanted.unit
+    np.testing.assert_allclose(wanted.contrast(vectors), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("number", [2, 5, 6, 7])
+def test_of_few_rivals_as_many_are_drawn_as_there_are(
+    vectors: NDArray[np.float32], number: int
+) -> None:
+    names = ["green", "red", "blue", "snow", "desert", "purple", "cyan"][:number]
+    wanted = Scorer(ENCODER, statistics(vectors), names).wanted("water")
+    assert wanted.rivals is not None
+    assert len(wanted.rivals) == number
+    theirs = vectors.astype(np.float64) @ wanted.rivals.T
+    own = vectors @ encode_concepts(ENCODER, ["water"])[0]
+    expected = (own - of_the_best(theirs)) / wanted.unit
+    np.testing.assert_allclose(wanted.contrast(vectors), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_contrast_expects_the_same_of_8_names_as_of_90() -> None:
+    rng = np.random.default_rng(0)
+    dim, n = 256, 300
+    vectors, text = unit(rng.normal(size=(n, dim))), unit(rng.normal(size=dim)).astype(float)
+    names = unit(rng.normal(size=(90, dim))).astype(np.float64)
+    best = {}
+    for number in (8, 30, 90):
+        parts = [names[i : i + number] for i in range(0, 90 - number + 1, number)]
+        contrasts = [
+            Wanted(query=text, offset=0, deviation=1, text=text, rivals=part).contrast(vectors)
+            for part in parts
+        ]
+        best[number] = np.mean(contrasts)
+    spread = (vectors @ names.T).std()
+    assert best[8] == pytest.approx(best[90], abs=0.02 * spread)
+    assert best[30] == pytest.approx(best[90], abs=0.01 * spread)
+    # What six of a normal distribution are expected to reach: 1.267 of its spreads.
+    assert -best[90] == pytest.approx(1.267 * spread, rel=0.1)
+
+
+def test_the_unit_of_evidence_is_how_much_the_background_differs_on_the_index(
     vectors: NDArray[np.float32],
 ) -> None:
     wanted = Scorer(ENCODER, statistics(vectors), COLOURS).wanted("water")
-    background = encode_concepts(ENCODER, COLOURS)
-    cosines = vectors @ background.T
-    unit_ = np.sqrt((cosines.var(axis=1)).mean())
+    cosines = vectors @ encode_concepts(ENCODER, COLOURS).T
+    # Of a sample, over its number less one: few names spread no less than many.
+    assert wanted.unit == pytest.approx(np.sqrt(cosines.var(axis=1, ddof=1).mean()), rel=1e-4)
+    assert wanted.unit == Scorer(ENCODER, statistics(vectors), COLOURS).wanted("red").unit
+
+
+def test_evidence_is_three_quarters_of_fit_and_one_of_contrast(
+    vectors: NDArray[np.float32],
+) -> None:
+    wanted = Scorer(ENCODER, statistics(vectors), COLOURS).wanted("water")
     text, others = encode_concepts(ENCODER, ["water"])[0], wanted.rivals
     assert others is not None
     theirs = vectors @ others.T
-    ahead = (vectors @ text)[:, None] - theirs
-    known = CORRECTION * theirs.mean(axis=1) + (1 - CORRECTION) * theirs.mean()
-    fit = (vectors @ text - known) / unit_
-    contrast = -np.log(np.exp(-SHARPNESS * ahead / unit_).sum(axis=1)) / SHARPNESS
+    # Half of the rivals' mean on this tile, half of their mean on all.
+    known = 0.5 * theirs.mean(axis=1) + 0.5 * theirs.mean()
+    fit = (vectors @ text - known) / wanted.unit
     np.testing.assert_allclose(wanted.fit(vectors), fit, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(wanted.contrast(vectors), contrast, rtol=1e-4, atol=1e-5)
-    evidence = (1 - CONTRAST) * fit + CONTRAST * contrast
-    scale = Calibration.of(ENCODER.name)
-    expected = (evidence - scale.even) / scale.slope
-    np.testing.assert_allclose(wanted.log_odds(vectors), expected, rtol=1e-3, atol=1e-3)
+    evidence = 0.75 * fit + 0.25 * wanted.contrast(vectors)
+    np.testing.assert_allclose(wanted.evidence(vectors), evidence, rtol=1e-4, atol=1e-5)
+
+
+def usual_ground(evidence: NDArray[np.float64], n: int) -> tuple[float, float]:
+    """By its percentiles, with 20 tiles more of -0.8 and a spread of 0.9."""
+    low, quarter, middle = (np.quantile(evidence, q) for q in (0.1, 0.25, 0.5))
+    usual = (n * min(quarter, 0.5) + 20 * -0.8) / (n + 20)
+    spread = (n * (middle - low) + 20 * 0.9) / (n + 20)
+    return usual, min(max(spread, 0.5), 2.6)
+
+
+@pytest.mark.parametrize("number", [1, 5, 40, 400])
+def test_the_usual_ground_is_told_by_a_sample_and_by_what_is_supposed_of_any(
+    vectors: NDArray[np.float32], number: int
+) -> None:
+    some = vectors[:number]
+    wanted = Scorer(ENCODER, statistics(some), COLOURS).wanted("water")
+    usual, spread = usual_ground(wanted.evidence(some), number)
+    assert wanted.usual == pytest.approx(usual, abs=2e-3)  # the sample is kept as float16
+    assert wanted.spread == pytest.approx(spread, abs=2e-3)
+
+
+def test_the_sample_of_a_large_index_counts_as_often_as_it_has_tiles(
+    vectors: NDArray[np.float32],
+) -> None:
+    wanted = Scorer(ENCODER, statistics(vectors, shown=50), COLOURS).wanted("water")
+    usual, spread = usual_ground(wanted.evidence(vectors[:50]), 50)
+    assert wanted.usual == pytest.approx(usual, abs=2e-3)
+    assert wanted.spread == pytest.approx(spread, abs=2e-3)
+
+
+def test_without_a_sample_the_usual_ground_is_what_is_supposed(
+    vectors: NDArray[np.float32],
+) -> None:
+    wanted = Scorer(ENCODER, statistics(vectors, shown=0), COLOURS).wanted("water")
+    assert (wanted.usual, wanted.spread) == pytest.approx((-0.8, 0.9))
+
+
+def test_what_covers_the_index_does_not_raise_the_usual_ground_beyond_a_bound() -> None:
+    rng = np.random.default_rng(0)
+    water = encode_concepts(ENCODER, ["water"])[0]
+    alike = unit(water + 0.01 * rng.normal(size=(300, 16)))
+    wanted = Scorer(ENCODER, statistics(alike), COLOURS).wanted("water")
+    assert wanted.evidence(alike).min() > 1
+    assert wanted.usual == pytest.approx((300 * 0.5 - 20 * 0.8) / 320)
+    assert wanted.spread == 0.5  # and ground that is all the same is not believed to be
+    red = encode_concepts(ENCODER, ["red"])[0]
+    two = np.concatenate([alike, unit(red + 0.01 * rng.normal(size=(100, 16)))])
+    one_of_four = Scorer(ENCODER, statistics(two), COLOURS).wanted("water")
+    assert one_of_four.spread == 2.6
+
+
+def test_log_odds_are_the_calibrated_measures_less_a_doubt_for_each_octave(
+    vectors: NDArray[np.float32],
+) -> None:
+    scorer = Scorer(ENCODER, statistics(vectors), COLOURS, calibration=OWN)
+    wanted, ground = scorer.wanted("water"), Ground.apart(len(vectors))
+    judge = judged(scorer, wanted, vectors)
+    measures = judge.measures(vectors, ground)
+    evidence, contrast = wanted.evidence(vectors), wanted.contrast(vectors)
+    pool = np.argsort(-wanted.z(vectors), kind="stable")[:128]
+    mean = vectors.astype(np.float64).mean(axis=0)
+    alike = LookAlikes(
+        vectors=vectors[pool], ground=ground.part(pool), usual=float(mean @ mean)
+    ).of(vectors, ground)
+    more = alike.difference(evidence, evidence[pool])
+    stands_out = (evidence - wanted.usual) / wanted.spread
+    np.testing.assert_allclose(measures.contrast, contrast)
+    np.testing.assert_allclose(measures.look_alikes, more, atol=1e-6)
+    np.testing.assert_allclose(measures.stands_out, stands_out, rtol=1e-6)
+    assert measures.spread == wanted.spread
+    octaves = np.random.default_rng(1).integers(0, 3, len(vectors)).astype(float)
+    expected = (
+        4 * contrast + 3 * more + 0.5 * stands_out + 0.5 * wanted.spread - 3 - 0.5 * octaves
+    )  # as in CALIBRATION
+    found = judge.log_odds(vectors, ground, octaves)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_tile_is_judged_alike_whoever_is_judged_with_it(vectors: NDArray[np.float32]) -> None:
+    scorer = Scorer(ENCODER, statistics(vectors), COLOURS)
+    wanted, ground = scorer.wanted("red"), Ground.apart(len(vectors))
+    judge = judged(scorer, wanted, vectors)
+    together = judge.log_odds(vectors, ground)
+    turned = np.arange(len(vectors))[::-1]
+    np.testing.assert_allclose(
+        judge.log_odds(vectors[turned], ground.part(turned)), together[turned]
+    )
+    for i in (0, 7, 399):
+        one = np.array([i])
+        assert judge.log_odds(vectors[one], ground.part(one))[0] == pytest.approx(together[i])
 
 
 def test_examples_are_a_direction_from_what_was_not_said(vectors: NDArray[np.float32]) -> None:
@@ -134,11 +284,28 @@ def test_examples_are_a_direction_from_what_was_not_said(vectors: NDArray[np.flo
     assert unlike.alike is None  # it moves the candidates, and their confidence by a condition
     # Evidence is 0 for the mean tile and 1 for the examples: even at .45, a unit of log-odds a .1.
     there = np.stack([mean, good.mean(axis=0)]).astype(np.float32)
-    np.testing.assert_allclose(like.log_odds(there), [-4.5, 5.5], atol=1e-3)
-    np.testing.assert_allclose(both.log_odds(there[1:]), [5.5], atol=1e-3)
-    named = scorer.wanted("red", like=vectors[:3])
-    expected = (text.log_odds(vectors) + like.log_odds(vectors)) / 2
-    np.testing.assert_allclose(named.log_odds(vectors), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(like.example(there), [-4.5, 5.5], atol=1e-3)
+    np.testing.assert_allclose(both.example(there[1:]), [5.5], atol=1e-3)
+    assert text.example(vectors).tolist() == [0] * len(vectors)
+
+
+def test_a_text_with_examples_is_worth_the_mean_of_both(vectors: NDArray[np.float32]) -> None:
+    scorer, ground = Scorer(ENCODER, statistics(vectors), COLOURS), Ground.apart(len(vectors))
+    pool = np.arange(100)
+    text, like, both = (
+        scorer.judge(wanted, vectors[pool], ground.part(pool)).log_odds(vectors, ground)
+        for wanted in (
+            scorer.wanted("red"), scorer.wanted(like=vectors[:3]),
+            scorer.wanted("red", like=vectors[:3]),
+        )
+    )  # fmt: skip
+    np.testing.assert_allclose(both, (text + like) / 2, rtol=1e-4, atol=1e-4)
+    # Examples too are told by look-alikes.
+    wanted = scorer.wanted(like=vectors[:3])
+    alike = scorer.judge(wanted, vectors[pool], ground.part(pool)).look_alikes.of(vectors, ground)
+    alone = wanted.example(vectors)
+    np.testing.assert_allclose(like, alone + alike.difference(alone, alone[pool]), rtol=1e-6)
+    assert not np.allclose(like, alone)
 
 
 def test_the_query_of_a_text_is_as_long_as_makes_it_one_deviation(
@@ -147,61 +314,32 @@ def test_the_query_of_a_text_is_as_long_as_makes_it_one_deviation(
     wanted = Scorer(ENCODER, statistics(vectors), COLOURS).wanted("red")
     assert wanted.deviation == pytest.approx(1, rel=1e-6)
     assert (vectors @ wanted.query).std() == pytest.approx(1, rel=1e-4)
-    assert wanted.usual == pytest.approx(float(vectors.mean(axis=0) @ vectors.mean(axis=0)))
 
 
-def test_only_the_first_of_a_long_list_are_judged_among_their_look_alikes() -> None:
-    vectors = unit(np.random.default_rng(1).normal(0.3, 1, (600, 16)))
-    wanted = Scorer(ENCODER, statistics(vectors), COLOURS).wanted("red")
-    vectors = vectors[np.argsort(-wanted.z(vectors))]
-    alone, together = wanted.log_odds(vectors), wanted.judge(vectors)
-    expected = among_look_alikes(alone[:512], vectors[:512], wanted.usual)
-    np.testing.assert_allclose(together[:512], expected)
-    np.testing.assert_array_equal(together[512:], alone[512:])
-    assert not np.allclose(together[:512], alone[:512])
+def test_look_alikes_are_weighed_from_the_usual_cosine_of_two_tiles_of_the_index(
+    vectors: NDArray[np.float32],
+) -> None:
+    scorer = Scorer(ENCODER, statistics(vectors), COLOURS)
+    exact = vectors.astype(np.float64)
+    pairs = exact @ exact.T
+    assert judged(scorer, scorer.wanted("red"), vectors).look_alikes.usual == pytest.approx(
+        pairs.mean()
+    )
 
 
-def test_a_look_alike_counts_in_proportion_to_its_likeness() -> None:
-    angle = np.arccos([1.0, 0.8, 0.5, 0.1, -0.2])
-    vectors = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
-    values = np.array([1.0, 5.0, 7.0, 11.0, 13.0])
-    # To the first: 0.8, 0.5 and 0.1 from 0.2 on are 0.75, 0.375 and nothing.
-    expected = (1 + 0.75 * 5 + 0.375 * 7) / (1 + 0.75 + 0.375)
-    found = among_look_alikes(values, vectors, usual=0.2)
-    assert found[0] == pytest.approx(expected, rel=1e-5)
-    four = among_look_alikes(values[:4], vectors[:4], usual=0.2)
-    assert four[0] == pytest.approx(expected, rel=1e-5)
-
-
-def test_a_model_may_have_a_calibration_of_its_own() -> None:
-    assert Calibration.of("keenkite-tiny") != Calibration.of("remoteclip-vit-b-32")
-    assert Calibration.of("remoteclip-vit-b-32") == Calibration.of("anything")
-
-
-def test_look_alikes_share_their_evidence_and_strangers_do_not() -> None:
-    vectors = unit(np.eye(6)[[0, 0, 0, 0, 4, 5]] + 0.001)
-    values = np.array([1.0, 2.0, 3.0, 6.0, 10.0, 20.0])
-    shared = among_look_alikes(values, vectors, usual=0.3)
-    np.testing.assert_allclose(shared, [3, 3, 3, 3, 10, 20], atol=0.01)
-    np.testing.assert_array_equal(among_look_alikes(values[:3], vectors[:3], 0.3), values[:3])
-
-
-def test_log_odds_and_confidence_are_inverse_far_beyond_what_a_float_of_p_can_hold() -> None:
-    odds = np.array([-700.0, -40.0, -1.0, 0.0, 1.0, 30.0])
-    np.testing.assert_allclose(log_odds_of(log_confidence(odds)), odds, rtol=1e-3)
-    np.testing.assert_allclose(confidence(odds[2:]), 1 / (1 + np.exp(-odds[2:])))
-
-
-def test_certainty_has_log_odds_too() -> None:
-    assert 30 < log_odds_of(np.array(0.0)) < np.inf
-
-
-def test_without_a_background_confidence_rests_on_z(vectors: NDArray[np.float32]) -> None:
+def test_without_a_background_confidence_rests_on_z_three_deviations_out(
+    vectors: NDArray[np.float32],
+) -> None:
+    ground = Ground.apart(len(vectors))
     for background in ((), ("green",)):
-        wanted = Scorer(ENCODER, statistics(vectors), background).wanted("water")
+        scorer = Scorer(ENCODER, statistics(vectors), background)
+        wanted = scorer.wanted("water")
         assert wanted.rivals is None
-        odds = wanted.log_odds(vectors)
-        np.testing.assert_array_equal(np.argsort(odds), np.argsort(wanted.z(vectors)))
+        judge = judged(scorer, wanted, vectors)
+        best, z = np.argsort(-wanted.z(vectors), kind="stable")[:128], wanted.z(vectors)
+        alike = judge.look_alikes.of(vectors, ground).difference(z, z[best])
+        np.testing.assert_allclose(judge.log_odds(vectors, ground), z - 3 + alike, rtol=1e-5)
+        assert not np.allclose(alike, 0)
 
 
 def test_two_other_concepts_are_enough_to_compare_with(vectors: NDArray[np.float32]) -> None:
@@ -216,8 +354,9 @@ def test_two_other_concepts_are_enough_to_compare_with(vectors: NDArray[np.float
 
 def test_one_tile_alone_can_be_judged() -> None:
     vectors = unit(np.random.default_rng(0).normal(size=(1, 16)))
-    odds = Scorer(ENCODER, statistics(vectors), COLOURS).wanted("water").judge(vectors)
-    assert np.isfinite(odds).all()
+    scorer = Scorer(ENCODER, statistics(vectors), COLOURS)
+    judge = judged(scorer, scorer.wanted("water"), vectors)
+    assert np.isfinite(judge.log_odds(vectors, Ground.apart(1))).all()
 
 
 def test_a_background_of_no_words_is_refused(vectors: NDArray[np.float32]) -> None:
@@ -250,15 +389,15 @@ def test_real_images_are_ranked_and_absence_is_noticed() -> None:
     precisions, there, gone = [], [], []
     for k, name in enumerate(table.names):
         right = table.labels == k
-        for kept in (slice(None), ~right):
+        for kept in (np.ones(len(right), bool), ~right):
             images = table.images[kept]
-            wanted = Scorer(table, statistics(images), table.names).wanted(name)
-            order = np.argsort(-wanted.z(images))
-            odds = wanted.judge(images[order])
-            if kept is not slice(None) and not isinstance(kept, slice):
-                gone.append(odds[:64].max())
+            scorer = Scorer(table, statistics_of(images), table.names)
+            judge = judged(scorer, scorer.wanted(name), images)
+            odds = judge.log_odds(images, Ground.apart(len(images)))
+            if kept.all():
+                precisions.append(average_precision(odds, right))
+                there.append(odds.max())
             else:
-                precisions.append(average_precision(odds, right[order]))
-                there.append(odds[:64].max())
+                gone.append(odds.max())
     assert np.mean(precisions) >= 0.98
-    assert auc(there, gone) >= 0.99
+    assert auc(there, gone) >= 0.98

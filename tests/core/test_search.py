@@ -25,7 +25,6 @@ from tests.support.memory_index import MemoryIndex
 from tests.support.sown import (
     COLOURS,
     ENCODER,
-    MILD,
     close_all,
     inside,
     meadow,
@@ -50,14 +49,15 @@ def ground(side: int = 20) -> tuple[list[Tile], list[NDArray[np.float32]]]:
 
 
 def ask(index: Any, text: str | None = None, *, explain: bool = False, **asked: Any) -> Result:
-    query = Query(text=text, **asked)
+    query = Query(text=text, **{"min_confidence": 0, **asked})
     return search(index, ENCODER, query, background=COLOURS, explain=explain)
 
 
 def ask_mildly(index: Any, text: str, **asked: Any) -> Result:
     """The same where one tile can show both red and water."""
     background = [colour for colour in COLOURS if colour not in ("red", "water")]
-    return search(index, MILD, Query(text=text, **asked), background=background)
+    query = Query(text=text, min_confidence=0, **asked)
+    return search(index, ENCODER, query, background=background)
 
 
 def find(index: Any, text: str | None = None, **asked: Any) -> list[str]:
@@ -551,6 +551,13 @@ def test_a_hit_is_one_shape_of_json() -> None:
     assert len(answer["hits"]) == 2
     first = answer["hits"][0]
     assert near.km == pytest.approx(2.24, abs=0.01)
+    snow, close, blue = exclude
+    assert close.confidence < 0.1 < 0.7 < near.confidence
+    water = {
+        "text": "water", "named": "nearest", "km": 2.24, "km_error": 2.24,
+        "tile_id": tiles[1].id, "tile_confidence": round(near.confidence, 4),
+        "lon": round(tiles[1].lon, 5), "lat": round(tiles[1].lat, 5),
+    }  # fmt: skip
     assert first == {
         "rank": 1,
         "tile_id": "32654-2240-300-3500-20240501T000000-S2A",
@@ -565,28 +572,16 @@ def test_a_hit_is_one_shape_of_json() -> None:
         "regions": ["kanto"],
         "scene_ids": ["scene-1"],
         "span": 2240,
-        "near": [
-            {
-                "text": "water", "within_km": 3, "km": 2.24,
-                "confidence": round(near.confidence, 4), "tile_id": tiles[1].id,
-                "lon": round(tiles[1].lon, 5), "lat": round(tiles[1].lat, 5),
-            }
-        ],
+        "near": [water | {"within_km": 3, "confidence": round(near.confidence, 4)}],
         "exclude": [
+            dict.fromkeys(water)
+            | {"text": "snow", "within_km": None, "confidence": round(snow.confidence, 4)},
+            water | {"within_km": 1, "confidence": round(close.confidence, 4)},
             {
-                "text": "snow", "within_km": None, "km": None,
-                "confidence": round(exclude[0].confidence, 4), "tile_id": None, "lon": None,
-                "lat": None,
-            },
-            {
-                "text": "water", "within_km": 1, "km": 0.0,
-                "confidence": round(exclude[1].confidence, 4), "tile_id": tiles[0].id,
-                "lon": round(tiles[0].lon, 5), "lat": round(tiles[0].lat, 5),
-            },
-            {
-                "text": "blue", "within_km": 3, "km": round(exclude[2].km, 2),
-                "confidence": round(exclude[2].confidence, 4), "tile_id": exclude[2].tile.id,
-                "lon": round(exclude[2].tile.lon, 5), "lat": round(exclude[2].tile.lat, 5),
+                "text": "blue", "within_km": 3, "confidence": round(blue.confidence, 4),
+                "named": "surest", "km": round(blue.km, 2), "km_error": 2.24,
+                "tile_id": blue.tile.id, "tile_confidence": round(blue.tile_confidence, 4),
+                "lon": round(blue.tile.lon, 5), "lat": round(blue.tile.lat, 5),
             },
         ],
         "parts": {name: round(value, 4) for name, value in hit.parts.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import shapely
@@ -14,7 +15,7 @@ from keenkite.errors import EncoderMismatchError
 from keenkite.index import Filters, Match, Statistics
 from keenkite.sensors import SENTINEL2
 from keenkite.tiling import Tile
-from tests.support.sown import ENCODER, MILD
+from tests.support.sown import CALIBRATION, ENCODER
 
 
 class MemoryIndex:
@@ -22,8 +23,16 @@ class MemoryIndex:
 
     location = "memory"
     sensor = SENTINEL2
+    encoder_name = ENCODER.name
 
-    def __init__(self, tiles: Sequence[Tile], vectors: Sequence[NDArray[np.float32]]) -> None:
+    def __init__(
+        self,
+        tiles: Sequence[Tile],
+        vectors: Sequence[NDArray[np.float32]],
+        *,
+        calibration: dict[str, Any] | None = CALIBRATION,
+    ) -> None:
+        self.kept = calibration
         self.tiles = list(tiles)
         self.all = np.stack(vectors)
         self.spans = tuple(sorted({tile.span for tile in tiles}))
@@ -31,15 +40,18 @@ class MemoryIndex:
         """Of each question for the nearest tiles."""
 
     def require(self, encoder: Encoder) -> None:
-        if encoder.name not in (ENCODER.name, MILD.name):
+        if encoder.name != ENCODER.name:
             raise EncoderMismatchError("another encoder")
 
     def statistics(self) -> Statistics:
         exact = self.all.astype(np.float64)
         return Statistics(
             n=len(exact), mean=exact.mean(axis=0),
-            covariance=np.cov(exact.T, bias=True),
+            covariance=np.cov(exact.T, bias=True), vectors=self.all[:1024].astype(np.float16),
         )  # fmt: skip
+
+    def calibration(self) -> dict[str, Any] | None:
+        return self.kept
 
     def nearest(
         self,
