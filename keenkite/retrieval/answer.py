@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from keenkite.cloud import percent
 from keenkite.index import Filters, TileIndex
+from keenkite.retrieval.candidates import HIDDEN
 from keenkite.retrieval.conditions import Conditions
 from keenkite.retrieval.query import Asked, Query
 from keenkite.retrieval.readings import Readings
@@ -43,18 +45,25 @@ def answer(
     conditions: Conditions,
     hits: Sequence[Hit],
 ) -> Result:
-    """The answer of so many hits, best first."""
-    if not hits:
-        return nothing(query, readings, _why_empty(index, query))
+    """The answer of the hits of a page and the best of all, best first; verdicts are of this one.
+
+    Hits that are not confident enough are cut, but for the best.
+    """
     calibrated = conditions.calibrated
-    cut = CUT if query.min_confidence is None else query.min_confidence
-    # The first hit of an answer is shown whatever it is worth; that of a further page is not.
-    shown = [h for h in hits if h.confidence >= cut or h.rank == 1]
     verdicts = {
         text: verdict_of(best, calibrated=calibrated, doubtful=readings.doubtful(text))
         for text, best in conditions.alone(query).items()
     }
-    verdict = verdict_of(hits[0].confidence, calibrated=calibrated, doubtful=readings.any_doubtful)
+    if not hits:
+        empty = nothing(query, readings, _why_empty(index, query))
+        return replace(empty, verdicts=verdicts, calibrated=calibrated)
+    best, page = hits[0], [hit for hit in hits if hit.rank > query.skip]
+    verdict = verdict_of(best.confidence, calibrated=calibrated, doubtful=readings.any_doubtful)
+    reason = None if page else "there are no more hits"
+    if page and verdict == "none":
+        reason = _why_none(index, query, hits, readings)
+    cut = CUT if query.min_confidence is None else query.min_confidence
+    shown = [hit for hit in page if hit.confidence >= cut or hit is best]
     return Result(
         query=query,
         hits=tuple(shown),
@@ -62,10 +71,10 @@ def answer(
         verdicts=verdicts,
         conditions=tuple(
             _condition(asked, met.confidence, calibrated, readings)
-            for asked, met in zip(query.conditions, hits[0].conditions, strict=True)
+            for asked, met in zip(query.conditions, best.conditions, strict=True)
         ),
-        below=len(hits) - len(shown),
-        reason=_why_none(index, query, hits, readings) if verdict == "none" else None,
+        below=len(page) - len(shown),
+        reason=reason,
         notes=readings.notes,
         calibrated=calibrated,
     )
@@ -98,26 +107,18 @@ def _why_none(index: TileIndex, query: Query, hits: Sequence[Hit], readings: Rea
         reasons.append("nothing stands out among the hits")
     filters = query.filters
     total = index.count(filters)
-    clear = index.count(_with_cloud(filters))
-    known = total - clear
-    if total and known / total >= MANY_CLOUDY and filters.max_cloud is None:
-        reasons.append(f"{percent(round(known / total, 2))} of the tiles are cloudy")
+    clear = index.count(replace(filters, max_cloud=HIDDEN))
+    cloudy = total - clear
+    if total and cloudy / total >= MANY_CLOUDY and filters.max_cloud is None:
+        reasons.append(f"{percent(round(cloudy / total, 2))} of the tiles are cloudy")
     text = "; ".join(reasons)
     return f"{text}. {readings.wordings}" if readings.wordings else f"{text}."
-
-
-def _with_cloud(filters: Filters) -> Filters:
-    from dataclasses import replace
-
-    return replace(filters, max_cloud=0.5)
 
 
 def _why_empty(index: TileIndex, query: Query) -> str:
     """Why no tile is a hit."""
     total, filters = index.count(), query.filters
     if index.count(filters):
-        if query.skip:
-            return "there are no more hits"
         if query.strict:
             return "no tile meets all of near and exclude; without strict, the closest are shown"
         return "all tiles that pass the filters are of the examples' own ground"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from keenkite.ground import KeptGround
 from keenkite.retrieval.conditions import Judgement
 from keenkite.retrieval.examples import Examples
@@ -26,9 +28,8 @@ class Keep:
         """Whether there are as many hits as the query asked for."""
         return self._kept == self._query.skip + self._query.limit
 
-    def of(self, judgement: Judgement) -> list[int]:
-        """The candidates that are hits, best first; those of earlier pages are passed over."""
-        kept: list[int] = []
+    def of(self, judgement: Judgement) -> Iterator[tuple[int, int]]:
+        """Rank and number of the candidates that are hits, best first; of earlier pages too."""
         tiles = judgement.candidates.tiles
         clear = {tile.cell for tile in tiles if (tile.cloud or 0) <= CLOUDY}
         for i in judgement.order(strict=self._query.strict):
@@ -44,6 +45,4 @@ class Keep:
                     continue
                 self._ground.keep(tile)
             self._kept += 1
-            if self._kept > self._query.skip:
-                kept.append(i)
-        return kept
+            yield self._kept, i

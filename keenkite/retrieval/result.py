@@ -155,11 +155,11 @@ class Result:
     hits: tuple[Hit, ...]
     """Best first."""
     verdict: Verdict
-    """Of the whole; "none" without hits."""
+    """Of the whole, by its best hit, whatever page is shown; "none" where nothing is a hit."""
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     """Of each text of the query by itself, among the tiles that the filters let through."""
     conditions: tuple[ConditionVerdict, ...] = ()
-    """What was asked, each condition once, as the first hit meets it."""
+    """What was asked, each condition once, as the best hit meets it."""
     below: int = 0
     """Hits within the limit that were cut for too low a confidence."""
     reason: str | None = None

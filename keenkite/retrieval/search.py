@@ -59,9 +59,10 @@ def search(
     keep, hits = Keep(query, examples), list[Hit]()
     for candidates in recall(index, query, conditions):
         judgement = conditions.judge(candidates)
-        for i in keep.of(judgement):
-            parts = conditions.parts(judgement, i) if explain else None
-            hits.append(judgement.hit(i, rank=query.skip + len(hits) + 1, parts=parts))
+        for rank, i in keep.of(judgement):
+            if rank == 1 or rank > query.skip:  # the first decides on every page
+                parts = conditions.parts(judgement, i) if explain else None
+                hits.append(judgement.hit(i, rank=rank, parts=parts))
         if keep.full:
             break
     return answer(index, query, readings, conditions, hits)
