@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
-from keenkite.evaluation.evaluate import auc, average_precision
+from keenkite.evaluation.ranking import auc, average_precision
 from keenkite.evaluation.vector_table import VectorTable
 from keenkite.index import TileIndex
 from keenkite.retrieval import Near, Query, search

@@ -60,6 +60,25 @@ def polygons(obj: Mapping[str, Any]) -> list[shapely.Polygon]:
     return found
 
 
+def point(geometry: Mapping[str, Any], crs: object = None) -> tuple[float, float]:
+    """(lon, lat) of a Point, degrees, longitude from -180 to 180.
+
+    Args:
+        geometry: with "coordinates".
+        crs: the `crs` member of what it is part of, if there is one.
+
+    Raises:
+        InputError: it is no position on Earth, or the coordinate system is not known.
+    """
+    system = None if crs is None else _system(crs)
+    place = _numbers(geometry.get("coordinates"), "the point")
+    if system is not None:
+        x, y = Transformer.from_crs(system, 4326, always_xy=True).transform(*place)
+        place = (x, y)
+    lon, lat = _position(place, "the point")
+    return (lon + 180) % 360 - 180, lat
+
+
 def _find(obj: object) -> Iterator[tuple[object, CRS | None]]:
     """(coordinates, system that is not degrees of WGS 84) of each polygon, however deep."""
     todo: list[tuple[object, CRS | None]] = [(obj, None)]

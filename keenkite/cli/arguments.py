@@ -35,6 +35,7 @@ def parser(settings: Settings) -> argparse.ArgumentParser:
     _heatmap(verb("heatmap", "show where in a tile a thing is"), settings)
     _info(verb("info", "say what a data folder holds"), settings)
     _remove(verb("remove", "take a region, old tiles or a collection away"), settings)
+    _calibrate(verb("calibrate", "set confidence right by places that you know"), settings)
     _eval(verb("eval", "measure a model on labelled images", module="evaluate"), settings)
     _demo(verb("demo", "draw a world and search it, without a network"))
     return top
@@ -68,6 +69,15 @@ def _search(search: argparse.ArgumentParser, settings: Settings) -> None:
         )
     _add_filters(search)
     search.add_argument("--limit", type=int, default=10, help="hits wanted (default 10)")
+    search.add_argument(
+        "--skip", type=int, default=0, metavar="HITS", help="pass over so many: the pages before"
+    )
+    search.add_argument(
+        "--min-confidence",
+        type=float,
+        metavar="P",
+        help="cut hits below it, but never the first (default 0.15; 0 cuts none)",
+    )
     search.add_argument(
         "--overlap", action="store_true", help="keep hits that show the same ground"
     )
@@ -141,6 +151,20 @@ def _remove(remove: argparse.ArgumentParser, settings: Settings) -> None:
     what.add_argument("--before", type=flags.day, metavar="DATE", help="tiles seen before this day")
     what.add_argument("--all", action="store_true", help="the whole collection")
     flags.add_data(remove, settings)
+
+
+def _calibrate(calibrate: argparse.ArgumentParser, settings: Settings) -> None:
+    what = calibrate.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--truth",
+        type=Path,
+        metavar="FILE",
+        help='GeoJSON of points and polygons; properties "text", and "present" (default true)',
+    )
+    what.add_argument("--reset", action="store_true", help="go back to the model's own")
+    calibrate.add_argument("--dry-run", action="store_true", help="only say what it comes to")
+    flags.add_data(calibrate, settings)
+    flags.add_model(calibrate, settings, default=OWN)
 
 
 def _eval(evaluate: argparse.ArgumentParser, settings: Settings) -> None:

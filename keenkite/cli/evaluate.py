@@ -22,6 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
         fit=arguments.fit,
         cache=arguments.cache,
         progress=ProgressLine.of_counts("images"),
+        searching=ProgressLine.of_counts("rounds of searches"),
     )
     print_answer(arguments, evaluation.to_json(), str(evaluation))
     return 0

@@ -11,6 +11,7 @@ from keenkite.errors import KeenkiteError, NoIndexError
 from keenkite.index import Region, TileIndex
 from keenkite.index.collections import Collection, choose, collections
 from keenkite.pixels import PixelArchive
+from keenkite.retrieval.calibration import Calibration
 
 DONE, UNUSABLE = 0, 1
 
@@ -46,6 +47,7 @@ def facts_of(collection: Collection, api_key: str | None) -> dict[str, Any]:
         "bands": None if collection.bands is None else list(collection.bands),
         "sensor": getattr(collection.sensor, "name", collection.sensor),
         "spans": list(collection.spans or ()),
+        "calibration": None,
         "tiles": None,
         "regions": [],
         "disk_bytes": None,
@@ -54,12 +56,20 @@ def facts_of(collection: Collection, api_key: str | None) -> dict[str, Any]:
     if collection.problem is None:
         try:
             with TileIndex.open(collection.location, encoder=None, api_key=api_key) as index:
+                facts["calibration"] = calibration_of(index)
                 facts["tiles"] = index.count()
                 facts["regions"] = [region.to_json() for region in index.regions()]
                 facts["disk_bytes"] = None if index.folder is None else size_of(index.folder)
         except KeenkiteError as error:
             facts["problem"] = str(error)
     return facts
+
+
+def calibration_of(index: TileIndex) -> str:
+    """Whose calibration searches go by: "own" of the collection, "model", or "default"."""
+    if index.calibration() is not None:
+        return "own"
+    return "model" if Calibration.of(index.encoder_name).measured else "default"
 
 
 def size_of(folder: Path) -> int:
@@ -90,6 +100,8 @@ def _text(facts: dict[str, Any]) -> str:
         f"{facts['name']}: {facts['tiles']:,} tiles by {facts['model']} ({facts['dim']} numbers "
         f"each) of {facts['sensor']}, {spans} m wide{disk}"
     )
+    if facts["calibration"] == "own":
+        head += ", with a calibration of its own"
     regions = [_region_text(Region.from_json(region)) for region in facts["regions"]]
     return "\n".join([head, *regions])
 

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from keenkite.cloud import percent
+from keenkite.retrieval.headline import headline, remarks, rest
 
 if TYPE_CHECKING:
     from keenkite.build import Plan, Progress, Report
-    from keenkite.retrieval.result import Result
+    from keenkite.retrieval.result import Hit, Met, Result
 
 
 class ProgressLine:
@@ -89,34 +90,34 @@ def report_text(report: Report) -> str:
 
 def hits_table(result: Result, marks: Sequence[str] = ()) -> str:
     """An answer: its verdict, then a line for each hit, with its mark where there are some."""
-    if not result.hits:
-        return f"nothing found: {result.reason}"
-    lines = [
-        f"verdict: {result.verdict}",
-        f"{'':>2}  {'conf':>5}  {'score':>6}  {'lon':>9}  {'lat':>8}  {'date':<10}  tile",
-    ]
-    for number, hit in enumerate(result.hits):
-        tile, facts = hit.tile, hit.to_json()
-        near = "".join(f"  {met_text(each)}" for each in facts["near"])
-        near += "".join(f"  no {met_text(each)}" for each in facts["exclude"])
-        mark = f"  {marks[number]}" if marks else ""
+    lines = [headline(result), *remarks(result)]
+    if result.hits:
         lines.append(
-            f"{hit.rank:>2}  {hit.confidence:5.2f}  {hit.score:6.2f}  {tile.lon:9.4f}  "
-            f"{tile.lat:8.4f}  {tile.datetime:%Y-%m-%d}  {tile.id}{near}{mark}"
+            f"{'':>2}  {'conf':>5}  {'cloud':>5}  {'lon':>9}  {'lat':>8}  {'date':<10}  tile"
         )
+    for number, hit in enumerate(result.hits):
+        lines.append(_hit_line(hit) + (f"  {marks[number]}" if marks else ""))
         if hit.parts:
             parts = ", ".join(f"{name} {value:.2f}" for name, value in hit.parts.items())
-            lines.append(f"    {parts}")
-    return "\n".join(lines)
+            lines.append(f"    score {hit.score:.2f}: {parts}")
+    return "\n".join([*lines, *rest(result)])
 
 
-def met_text(met: dict[str, Any]) -> str:
-    """How a condition is met: "sea 1.2 ± 0.8 km, 0.97", "houses 0.02"."""
-    where = ""
-    if met["km"] is not None:
-        surest = "surest " if met["named"] == "surest" else ""
-        where = f" {surest}{met['km']:.1f} ± {met['km_error']:.1f} km,"
-    return f"{met['text']}{where} {met['confidence']:.2f}"
+def _hit_line(hit: Hit) -> str:
+    tile = hit.tile
+    cloud = "?" if tile.cloud is None else percent(round(tile.cloud, 2))
+    # Of several conditions each has its own confidence, beside their product.
+    mets = [f"  {_met_text(met)}" for met in hit.conditions if len(hit.conditions) > 1]
+    return (
+        f"{hit.rank:>2}  {hit.confidence:5.2f}  {cloud:>5}  {tile.lon:9.4f}  {tile.lat:8.4f}  "
+        f"{tile.datetime:%Y-%m-%d}  {tile.id}{''.join(mets)}"
+    )
+
+
+def _met_text(met: Met) -> str:
+    """How a condition is met: "sea within 3 km 0.97, nearest 1.2 ± 0.8 km"."""
+    where = "" if met.km is None else f", {met.named} {met.km:.1f} ± {met.km_error:.1f} km"
+    return f"{met.words} {met.factor:.2f}{where}"
 
 
 def size_text(count: int) -> str:

@@ -58,7 +58,9 @@ def query_of(arguments: argparse.Namespace) -> Query:
         regions=tuple(arguments.region),
         scenes=tuple(arguments.scene),
         spans=tuple(arguments.span or ()),
+        min_confidence=arguments.min_confidence,
         limit=arguments.limit,
+        skip=arguments.skip,
         overlap=arguments.overlap,
     )
 

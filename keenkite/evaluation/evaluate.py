@@ -6,41 +6,30 @@ For a user's own choice of model, and to repeat published numbers. Two sources:
 - a file of vectors (.npz) with `image_embeddings` (n, dim), `labels` (n,), `class_names` (k,),
   `text_embeddings` (templates, k, dim) and `templates`, as RS-TransCLIP publishes them.
 
-Each class is searched for by its name, with the other classes' names as the background.
+Each class is searched for by its name, with the other classes' names as the background; what
+searches say of what is there, removed or rare is told by `trials`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from keenkite.encoder import Encoder, Rgb
+from keenkite.encoder import Encoder, bands_of
 from keenkite.errors import InputError
+from keenkite.evaluation.images import Fit, encode_files, labelled_images
+from keenkite.evaluation.ranking import auc, average_precision, precision
+from keenkite.evaluation.trials import ENOUGH, ROUNDS, Trials, judged, trials
 from keenkite.evaluation.vector_table import VectorTable
-from keenkite.files import make_folder, write_whole
 from keenkite.index.statistics import statistics_of
 from keenkite.retrieval.calibration import confidence
 from keenkite.retrieval.concepts import Vectors, encode_concepts
-from keenkite.retrieval.look_alikes import POOL, Ground
 from keenkite.retrieval.scoring import Scorer
-from keenkite.tiling import TILE
-
-Fit = Literal["resize", "mosaic"]
-"""How an image becomes 224 px: "resize" as CLIP does, shorter side to 224 by bicubic and the middle
-taken, which published numbers use; "mosaic" at its own resolution, mirrored at its edges until 224
-are full, which is what a model of 10 m tiles is used to seeing."""
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"}
-BATCH = 64
-"""Images encoded between two looks at the cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +60,10 @@ class Evaluation:
     were taken away."""
     presence: float
     """The same of the first hit's confidence."""
+    covered: Trials
+    """What searches say when the background names what is on the ground."""
+    uncovered: Trials | None
+    """The same when it names nothing of it; None with too few classes for that."""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -89,6 +82,10 @@ class Evaluation:
             for row in (*self.classes, self.mean)
         ]
         lines.append(f"presence AUC: raw {self.presence_raw:.3f}, ours {self.presence:.3f}")
+        lines.append(f"verdicts of {ROUNDS} rounds, the background names what is there:")
+        lines.append(str(self.covered))
+        lines.append("the same, the background names nothing that is there:")
+        lines.append(str(self.uncovered or f"  not measured: it takes {ENOUGH} classes"))
         return "\n".join(lines)
 
 
@@ -99,6 +96,7 @@ def evaluate(
     fit: Fit = "resize",
     cache: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    searching: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Measure an encoder on labelled images.
 
@@ -109,87 +107,39 @@ def evaluate(
         cache: a folder where vectors are kept, so that a run that was stopped goes on where it
             was; None keeps nothing.
         progress: called with the images done and the images in all.
+        searching: called with the rounds of searches done and in all, once images are vectors.
 
     Raises:
-        InputError: the source has no labelled images, one cannot be read, or an encoder is missing.
+        InputError: the source has no labelled images, one cannot be read, or an encoder is missing
+            or sees more than red, green and blue.
         StorageError: the cache cannot be written.
     """
     path = Path(source).expanduser()
     if path.suffix == ".npz":
         table = VectorTable.load(path)
-        return _measure(table, table.images, table.labels, table.names)
+        if len(table.names) < 3:
+            raise InputError(f"{path} has {len(table.names)} classes; at least 3 are needed.")
+        return _measure(table, table.images, table.labels, table.names, searching)
     if encoder is None:
         raise InputError(f"Images in {path} need an encoder; name a model.")
-    files, labels, names = labelled_images(path)
-    vectors = _encode(files, encoder, fit, None if cache is None else Path(cache), progress)
-    return _measure(encoder, vectors, labels, names)
-
-
-def labelled_images(folder: Path) -> tuple[list[Path], NDArray[np.int64], list[str]]:
-    """The images of a folder's subfolders, their labels, and the names of the classes.
-
-    A class is called as its subfolder, in words: "SeaLake" and "sea_lake" are "sea lake".
-    """
-    if not folder.is_dir():
-        raise InputError(f"{folder} is no folder. Give one with a subfolder of images per class.")
-    files: list[Path] = []
-    labels: list[int] = []
-    names: list[str] = []
-    for place in sorted(p for p in folder.iterdir() if p.is_dir()):
-        found = sorted(p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES)
-        if found:
-            files += found
-            labels += [len(names)] * len(found)
-            names.append(_words(place.name))
-    if len(names) < 3:
+    if bands := bands_of(encoder):
         raise InputError(
-            f"{folder} has {len(names)} subfolders with images; at least 3 classes are needed. "
-            "Give the folder that holds one subfolder per class."
+            f"{encoder.name} sees the bands {', '.join(bands)}, and images in {path} are read as "
+            "red, green and blue. Encode them yourself with encode_images, and give a .npz file of "
+            "the vectors; or build an index and measure it with keenkite calibrate --dry-run."
         )
-    return files, np.array(labels), names
-
-
-def read_image(path: Path, fit: Fit = "resize") -> Rgb:
-    """An image file as uint8 (224, 224, 3); see `Fit`.
-
-    Raises:
-        InputError: it is no image that can be read.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as opened:
-            image = opened.convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
-        raise InputError(f"{path} cannot be read as an image: {error}. Remove it.") from None
-    if fit == "resize":
-        scale = TILE / min(image.size)
-        size = (max(TILE, round(image.width * scale)), max(TILE, round(image.height * scale)))
-        pixels = np.asarray(image.resize(size, Image.Resampling.BICUBIC))
-    else:
-        pixels = np.asarray(image)
-        missing = [max(TILE - side, 0) for side in pixels.shape[:2]]
-        edges = [(short // 2, short - short // 2) for short in missing]
-        pixels = np.pad(pixels, [*edges, (0, 0)], mode="symmetric")
-    top, left = ((side - TILE) // 2 for side in pixels.shape[:2])
-    return pixels[top : top + TILE, left : left + TILE]
-
-
-def average_precision(scores: ArrayLike, right: NDArray[np.bool_]) -> float:
-    """Mean of the precision at each right item, in the order of falling scores; nan if none is."""
-    found = right[np.argsort(-np.asarray(scores), kind="stable")]
-    ranks = np.flatnonzero(found) + 1
-    return float(np.mean(np.arange(1, len(ranks) + 1) / ranks)) if len(ranks) else float("nan")
-
-
-def auc(there: ArrayLike, gone: ArrayLike) -> float:
-    """How often a value of `there` is above one of `gone`; equal counts half."""
-    a, b = np.asarray(there, float)[:, None], np.asarray(gone, float)[None]
-    return float(((a > b) + 0.5 * (a == b)).mean())
+    files, labels, names = labelled_images(path)
+    kept = None if cache is None else Path(cache)
+    vectors = encode_files(files, encoder, fit, kept, progress)
+    return _measure(encoder, vectors, labels, names, searching)
 
 
 def _measure(
-    encoder: Encoder, vectors: Vectors, labels: NDArray[np.int64], names: Sequence[str]
+    encoder: Encoder,
+    vectors: Vectors,
+    labels: NDArray[np.int64],
+    names: Sequence[str],
+    searching: Callable[[int, int], None] | None,
 ) -> Evaluation:
     rows: list[Figures] = []
     first: dict[str, list[float]] = {"raw": [], "ours": [], "raw gone": [], "ours gone": []}
@@ -204,8 +154,8 @@ def _measure(
                 images=int(right.sum()),
                 map_raw=average_precision(cosines, right),
                 map=average_precision(ours, right),
-                precision10_raw=_precision(cosines, right),
-                precision10=_precision(ours, right),
+                precision10_raw=precision(cosines, right),
+                precision10=precision(ours, right),
             )
         )
         rest = _scorer(encoder, vectors[~right], names)
@@ -214,6 +164,7 @@ def _measure(
         first["ours"].append(float(confidence(ours.max())))
         first["ours gone"].append(float(confidence(_order(rest, name, vectors[~right]).max())))
     fields = ("map_raw", "map", "precision10_raw", "precision10")
+    covered, uncovered = _trials(encoder, vectors, labels, names, searching)
     means = {each: float(np.mean([getattr(row, each) for row in rows])) for each in fields}
     return Evaluation(
         encoder=encoder.name,
@@ -222,7 +173,27 @@ def _measure(
         mean=Figures(name="mean", images=len(vectors), **means),
         presence_raw=auc(first["raw"], first["raw gone"]),
         presence=auc(first["ours"], first["ours gone"]),
+        covered=covered,
+        uncovered=uncovered,
     )
+
+
+def _trials(
+    encoder: Encoder,
+    vectors: Vectors,
+    labels: NDArray[np.int64],
+    names: Sequence[str],
+    searching: Callable[[int, int], None] | None,
+) -> tuple[Trials, Trials | None]:
+    """With both kinds of background."""
+
+    def told(before: int) -> Callable[[int, int], None]:
+        return lambda done, _: searching(before + done, 2 * ROUNDS) if searching else None
+
+    covered = trials(encoder, vectors, labels, names, covered=True, progress=told(0))
+    assert covered is not None, "any classes are enough for it"
+    uncovered = trials(encoder, vectors, labels, names, covered=False, progress=told(ROUNDS))
+    return covered, uncovered
 
 
 def _scorer(encoder: Encoder, vectors: Vectors, names: Sequence[str]) -> Scorer:
@@ -230,50 +201,6 @@ def _scorer(encoder: Encoder, vectors: Vectors, names: Sequence[str]) -> Scorer:
 
 
 def _order(scorer: Scorer, name: str, vectors: Vectors) -> NDArray[np.float64]:
-    """(n,) log-odds of each image, in the images' own order; each is ground of its own."""
-    wanted, ground = scorer.wanted(name), Ground.apart(len(vectors))
-    best = np.argsort(-wanted.z(vectors), kind="stable")[:POOL]
-    return scorer.judge(wanted, vectors[best], ground.part(best)).log_odds(vectors, ground)
-
-
-def _precision(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    return float(right[np.argsort(-scores, kind="stable")[:10]].mean())
-
-
-def _encode(
-    files: Sequence[Path],
-    encoder: Encoder,
-    fit: Fit,
-    cache: Path | None,
-    progress: Callable[[int, int], None] | None,
-) -> Vectors:
-    parts: list[Vectors] = []
-    for start in range(0, len(files), BATCH):
-        batch = files[start : start + BATCH]
-        kept = None if cache is None else cache / f"{_key(batch, encoder, fit)}.npy"
-        if kept is not None and kept.exists():
-            parts.append(np.load(kept, allow_pickle=False))
-        else:
-            parts.append(encoder.encode_images(np.stack([read_image(p, fit) for p in batch])))
-            if kept is not None:
-                make_folder(kept.parent)
-                content = io.BytesIO()
-                np.save(content, parts[-1])
-                write_whole(kept, content.getvalue(), durable=False)
-        if progress is not None:
-            progress(start + len(batch), len(files))
-    return np.concatenate(parts)
-
-
-def _key(batch: Sequence[Path], encoder: Encoder, fit: Fit) -> str:
-    """Another one when the model, the way of reading or a file is another."""
-    facts = [encoder.name, fit]
-    for path in batch:
-        state = path.stat()
-        facts.append(f"{path.resolve()} {state.st_size} {state.st_mtime_ns}")
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:24]
-
-
-def _words(name: str) -> str:
-    """ "SeaLake", "sea_lake" -> "sea lake"."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]+", " ", name).strip().lower()
+    """(n,) log-odds of each image, in the images' own order."""
+    rows, odds = judged(scorer, name, vectors)
+    return odds[np.argsort(rows)]

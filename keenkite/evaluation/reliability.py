@@ -29,6 +29,45 @@ class Bin:
         return asdict(self)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """How far some confidences can be believed."""
+
+    bins: tuple[Bin, ...]
+    """Those that are not empty, from the lowest."""
+    calibration_error: float
+    """See `calibration_error`."""
+    brier: float
+    """See `brier_score`."""
+
+    @classmethod
+    def of(cls, confidences: ArrayLike, right: ArrayLike) -> Reliability:
+        """Of n confidences, (n,) 0-1, and whether each was right, (n,)."""
+        return cls(
+            bins=tuple(reliability(confidences, right)),
+            calibration_error=calibration_error(confidences, right),
+            brier=brier_score(confidences, right),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self) | {"bins": [each.to_json() for each in self.bins]}
+
+    def __str__(self) -> str:
+        """Both figures."""
+        return f"ECE {self.calibration_error:.3f}, Brier {self.brier:.3f}"
+
+    def table(self) -> str:
+        """The bins, a line for each."""
+        lines = ["  confidence  number   mean  right"]
+        lines += [
+            f"  {each.low:.1f} - {each.high:.1f}   {each.number:6,}   {each.confidence:.2f}   "
+            f"{each.right:.2f}"
+            for each in self.bins
+        ]
+        return "\n".join(lines)
+
+
 def reliability(confidences: ArrayLike, right: ArrayLike) -> list[Bin]:
     """The bins that are not empty, from the lowest.
 

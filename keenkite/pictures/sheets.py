@@ -19,6 +19,7 @@ from keenkite.errors import InputError
 from keenkite.pictures import drawing
 from keenkite.pictures.drawing import INK, PAPER, QUIET, VACANT, Rgb
 from keenkite.pictures.tile import advice, credit_of, heated, numbers, tile_image
+from keenkite.retrieval.headline import headline, rest
 from keenkite.tiling import TILE
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def contact_sheet(
     sensor: Sensor,
     heats: Sequence[Heatmap] | None = None,
 ) -> Image.Image:
-    """An answer at a glance: each hit's tile, rank, score, place, date and cloud.
+    """An answer at a glance: its verdict; each hit's tile, rank, score, place, date and cloud.
 
     Args:
         result: What `search` answered.
@@ -80,7 +81,8 @@ def contact_sheet(
         )
         for n, (hit, rgb) in enumerate(zip(hits, images, strict=True))
     ]
-    subtitle = _count(len(hits)) if hits else "nothing found"
+    shown = _count(len(hits)) if hits else "nothing found"
+    subtitle = f"{headline(result)} · {' · '.join([shown, *rest(result)])}"
     return _sheet(cards, (title, subtitle), sensor, with_heat=heats is not None)
 
 

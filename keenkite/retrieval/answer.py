@@ -9,22 +9,22 @@ import numpy as np
 
 from keenkite.cloud import percent
 from keenkite.index import Filters, TileIndex
-from keenkite.retrieval.candidates import HIDDEN
 from keenkite.retrieval.conditions import Conditions
-from keenkite.retrieval.query import Asked, Query
+from keenkite.retrieval.query import Query
 from keenkite.retrieval.readings import Readings
 from keenkite.retrieval.result import (
     CUT,
     WEAK,
     ConditionVerdict,
     Hit,
+    Met,
     Result,
-    Verdict,
     verdict_of,
 )
 
-FLAT = 0.1
-"""Hits whose confidences differ by no more than this say that nothing stands out."""
+FLAT, FIRST = 0.1, 10
+"""First hits whose confidences differ by no more than this say that nothing stands out; so many of
+them, whatever the limit."""
 
 MANY_CLOUDY = 0.25
 """Part of the ground's tiles under cloud from which an answer speaks of it."""
@@ -45,10 +45,7 @@ def answer(
     conditions: Conditions,
     hits: Sequence[Hit],
 ) -> Result:
-    """The answer of the hits of a page and the best of all, best first; verdicts are of this one.
-
-    Hits that are not confident enough are cut, but for the best.
-    """
+    """The answer of so many hits, best first, those that the query skips among them."""
     calibrated = conditions.calibrated
     verdicts = {
         text: verdict_of(best, calibrated=calibrated, doubtful=readings.doubtful(text))
@@ -57,22 +54,20 @@ def answer(
     if not hits:
         empty = nothing(query, readings, _why_empty(index, query))
         return replace(empty, verdicts=verdicts, calibrated=calibrated)
-    best, page = hits[0], [hit for hit in hits if hit.rank > query.skip]
-    verdict = verdict_of(best.confidence, calibrated=calibrated, doubtful=readings.any_doubtful)
-    reason = None if page else "there are no more hits"
-    if page and verdict == "none":
-        reason = _why_none(index, query, hits, readings)
     cut = CUT if query.min_confidence is None else query.min_confidence
-    shown = [hit for hit in page if hit.confidence >= cut or hit is best]
+    page = hits[query.skip :]
+    # The first hit of an answer is shown whatever it is worth; that of a further page is not.
+    shown = [h for h in page if h.confidence >= cut or h.rank == 1]
+    verdict = verdict_of(hits[0].confidence, calibrated=calibrated, doubtful=readings.any_doubtful)
+    reason = _why_none(index, query, hits, readings) if verdict == "none" else None
+    if not shown:
+        reason = f"all further hits are below {cut:g}" if page else "there are no more hits"
     return Result(
         query=query,
         hits=tuple(shown),
         verdict=verdict,
         verdicts=verdicts,
-        conditions=tuple(
-            _condition(asked, met.confidence, calibrated, readings)
-            for asked, met in zip(query.conditions, best.conditions, strict=True)
-        ),
+        conditions=tuple(_condition(met, calibrated, readings) for met in hits[0].conditions),
         below=len(page) - len(shown),
         reason=reason,
         notes=readings.notes,
@@ -80,13 +75,10 @@ def answer(
     )
 
 
-def _condition(asked: Asked, seen: float, calibrated: bool, readings: Readings) -> ConditionVerdict:
-    doubtful = asked.text is not None and readings.doubtful(asked.text)
-    met = 1 - seen if asked.unwanted else seen
-    verdict: Verdict = verdict_of(met, calibrated=calibrated, doubtful=doubtful)
-    return ConditionVerdict(
-        kind=asked.kind, text=asked.text, within_km=asked.within_km, verdict=verdict
-    )
+def _condition(met: Met, calibrated: bool, readings: Readings) -> ConditionVerdict:
+    doubtful = met.text is not None and readings.doubtful(met.text)
+    verdict = verdict_of(met.factor, calibrated=calibrated, doubtful=doubtful)
+    return ConditionVerdict(kind=met.kind, text=met.text, within_km=met.within_km, verdict=verdict)
 
 
 def _why_none(index: TileIndex, query: Query, hits: Sequence[Hit], readings: Readings) -> str:
@@ -94,25 +86,29 @@ def _why_none(index: TileIndex, query: Query, hits: Sequence[Hit], readings: Rea
     best = hits[0]
     reasons = [f"Not recognised here: the best tile has a confidence of {best.confidence:.2f}"]
     if len(best.conditions) > 1:
-        worst = min(best.conditions, key=lambda m: 1 - m.confidence if m.unwanted else m.confidence)
-        if worst.kind != "text" and best.conditions[0].confidence >= WEAK:
+        main, worst = best.conditions[0], min(best.conditions, key=lambda met: met.factor)
+        if worst is not main and main.factor >= WEAK:
             reasons.append(
-                f"{best.conditions[0].text!r} alone has {best.conditions[0].confidence:.2f} there; "
-                f"what it fails by is {worst.name!r}"
+                f"{main.words!r} alone has {main.factor:.2f} there; what it fails by is "
+                f"{worst.words!r}"
             )
     if readings.unknown:
         reasons.append(f"the model was never taught {' nor '.join(map(repr, readings.unknown))}")
-    spread = np.ptp([hit.confidence for hit in hits])
+    spread = np.ptp([hit.confidence for hit in hits[:FIRST]])
     if len(hits) > 2 and spread <= FLAT:
         reasons.append("nothing stands out among the hits")
     filters = query.filters
     total = index.count(filters)
-    clear = index.count(replace(filters, max_cloud=HIDDEN))
-    cloudy = total - clear
-    if total and cloudy / total >= MANY_CLOUDY and filters.max_cloud is None:
-        reasons.append(f"{percent(round(cloudy / total, 2))} of the tiles are cloudy")
+    clear = index.count(_with_cloud(filters))
+    known = total - clear
+    if total and known / total >= MANY_CLOUDY and filters.max_cloud is None:
+        reasons.append(f"{percent(round(known / total, 2))} of the tiles are cloudy")
     text = "; ".join(reasons)
     return f"{text}. {readings.wordings}" if readings.wordings else f"{text}."
+
+
+def _with_cloud(filters: Filters) -> Filters:
+    return replace(filters, max_cloud=0.5)
 
 
 def _why_empty(index: TileIndex, query: Query) -> str:

@@ -47,16 +47,22 @@ def encode_concepts(encoder: Encoder, concepts: Sequence[str]) -> Floats:
 
 
 def concept_and_rivals(
-    encoder: Encoder, text: str, background: Sequence[str] = BACKGROUND
+    encoder: Encoder,
+    text: str,
+    background: Sequence[str] = BACKGROUND,
+    *,
+    synonym: float = SYNONYM,
 ) -> tuple[Floats, Floats]:
     """(dim,) a concept's vector, and (m, dim) those of the background that mean something else.
+
+    What is as near to the text as `synonym` does not; see `SYNONYM`.
 
     Raises:
         InputError: the text or a background concept cannot be used.
     """
     (vector,) = encode_concepts(encoder, [text])
     names = background_of(encoder, tuple(background))
-    return vector, names.vectors[names.others(vector)]
+    return vector, names.vectors[names.others(vector, synonym)]
 
 
 class Background:
@@ -72,14 +78,14 @@ class Background:
         self.gram = self.centred.T @ self.centred / max(len(vectors) - 1, 1)
         """(dim, dim)"""
 
-    def others(self, text: Floats) -> NDArray[np.bool_]:
+    def others(self, text: Floats, synonym: float = SYNONYM) -> NDArray[np.bool_]:
         """(m,): which of the concepts do not mean nearly the same as `text`."""
         if len(self.vectors) < 2:
             return np.ones(len(self.vectors), bool)
         aim = text - self.mean
         lengths = np.linalg.norm(self.centred, axis=1) * np.linalg.norm(aim)
         near = self.centred @ aim / np.maximum(lengths, 1e-12)
-        return np.asarray(near < SYNONYM)
+        return np.asarray(near < synonym)
 
 
 _known: weakref.WeakKeyDictionary[Encoder, dict[tuple[str, ...], Background]] = (

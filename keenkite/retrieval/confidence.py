@@ -35,8 +35,8 @@ def confidence_of(
         return []
     wanted = tuple(dict.fromkeys(tile_ids))
     query = Query(
-        text=text, filters=Filters(tile_ids=wanted), min_confidence=0, limit=len(wanted),
-        overlap=True,
+        text=text, filters=Filters(tile_ids=wanted), limit=len(wanted), overlap=True,
+        min_confidence=0,
     )  # fmt: skip
     found = {hit.tile.id: hit.confidence for hit in search(index, encoder, query).hits}
     if missing := [tile_id for tile_id in wanted if tile_id not in found]:

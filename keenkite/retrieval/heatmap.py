@@ -27,8 +27,10 @@ from keenkite import utm
 from keenkite.encoder import Pixels, bands_of, patches_trained
 from keenkite.errors import InputError
 from keenkite.retrieval.belief import Believed, belief, believed
-from keenkite.retrieval.concepts import BACKGROUND, concept_and_rivals
+from keenkite.retrieval.concepts import BACKGROUND, SYNONYM, concept_and_rivals
 from keenkite.retrieval.evidence import evidence
+from keenkite.retrieval.hot_area import middle
+from keenkite.retrieval.words import read_text
 from keenkite.tiling import TILE
 from keenkite.tiling.resample import resample, resample_mask
 
@@ -42,11 +44,17 @@ MAX_TILES = 256
 FOUND = 0.5
 """A map that reaches this value somewhere says that the thing is there."""
 
-_HIDDEN = 0.25
-"""A patch of which more than this part is masked is no evidence."""
-_HOT = 0.5
-"""Part of the strength above which what surrounds the best patch is of the same find."""
-_EVEN = 0.9
+_HIDDEN = 0.1
+"""A patch of which more than this part is masked is no evidence: bright edges of cloud look like
+things, and single pixels that a classification took for cloud are no cloud."""
+_BESIDE = 0.5
+"""Patches: how far (a Gaussian's sigma) those beside it speak for a patch when the best is chosen:
+they count for a little, so that of two alike the one within a thing is taken."""
+_TAUGHT = 0.8
+"""`SYNONYM` of a model whose patches were taught. It was taught on tiles of which a few things show
+at a time, so what stands side by side lies close for it (harbour and open sea .74, other ways to
+say harbour .99), and a map has to tell these apart."""
+_EVEN = 1.2
 """Evidence that is given the value 0.5."""
 _SLOPE = 0.3
 """Evidence by which the log-odds of a value grow by 1."""
@@ -170,7 +178,11 @@ def heatmaps(
     _check(encoder, rgb, mask)
     if not text.strip():
         raise InputError("The text is empty. Describe what to look for in a few words.")
-    query, rivals = concept_and_rivals(encoder, text, background)
+    trained = patches_trained(encoder)
+    query, rivals = concept_and_rivals(
+        encoder, read_text(text, encoder).concept, background,
+        synonym=_TAUGHT if trained else SYNONYM,
+    )  # fmt: skip
     if len(rivals) < 2:
         raise InputError("A map needs a background: two concepts or more that are not the text.")
     if grid_scale == 1:
@@ -181,7 +193,6 @@ def heatmaps(
         mask = np.zeros((len(rgb), TILE, TILE), bool)
     hidden = _hidden(mask, patches.shape[1])
     found = evidence(patches, query, rivals, seen=~hidden)
-    trained = patches_trained(encoder)
     return [_to_map(text, *each, trained=trained) for each in zip(found, hidden, mask, strict=True)]
 
 
@@ -230,57 +241,19 @@ def _to_map(
     values, peak = np.zeros((TILE, TILE), np.float32), (TILE // 2, TILE // 2)
     if not hidden.all():
         # What a hidden patch would pull down is the nearest seen one's instead.
-        nearest = ndimage.distance_transform_edt(
-            hidden, return_distances=False, return_indices=True
+        nearest = tuple(
+            ndimage.distance_transform_edt(hidden, return_distances=False, return_indices=True)
         )
         rows, cols = grid.shape
         smooth: NDArray[np.float32] = ndimage.zoom(
-            grid[tuple(nearest)], (TILE / rows, TILE / cols), order=3, mode="nearest",
+            grid[nearest], (TILE / rows, TILE / cols), order=3, mode="nearest",
             grid_mode=True,
         )  # fmt: skip
         values = np.where(covered, 0, smooth.clip(0, grid.max()))  # splines overshoot
-        best = np.unravel_index(int(np.where(hidden, -np.inf, found).argmax()), found.shape)
-        peak = _middle(values, covered, (int(best[0]), int(best[1])), TILE / rows)
+        rank = ndimage.gaussian_filter(found[nearest], _BESIDE, mode="nearest")
+        best = np.unravel_index(int(np.where(hidden, -np.inf, rank).argmax()), rank.shape)
+        peak = middle(values, covered, (int(best[0]), int(best[1])), TILE / rows)
     return Heatmap(
         text=text, values=values, grid=grid, peak=peak,
         hidden=covered if covered.any() else None, patches_trained=trained,
     )  # fmt: skip
-
-
-def _middle(
-    values: NDArray[np.float32],
-    covered: NDArray[np.bool_],
-    best: tuple[int, int],
-    patch: float,
-) -> tuple[int, int]:
-    """(row, col) of the find: the centroid of the hot area at a patch and those beside it.
-
-    Splines run on flat or rise from the outermost patches' centres to the rim, so that the maximum
-    often lies there. What lies farther is another thing, or another part of a large one.
-
-    Args:
-        values: (224, 224).
-        covered: (224, 224): these are not of the area.
-        best: (row, col) of the patch.
-        patch: Its size in pixels.
-    """
-
-    def window(more: int) -> tuple[slice, slice]:
-        row, col = (
-            slice(max(round((n - more) * patch), 0), round((n + 1 + more) * patch)) for n in best
-        )
-        return row, col
-
-    line = _HOT * float(values[window(0)].max())
-    around = np.zeros_like(covered)
-    around[window(1)] = True
-    areas, _ = ndimage.label(around & ~covered & (values >= line))
-    within = areas[window(0)]
-    first = int(np.where(within > 0, values[window(0)], -1).argmax())
-    area = areas == within.flat[first]
-    weights = np.where(area, values - line + 1e-6, 0)
-    middle = ndimage.center_of_mass(weights)
-    # The nearest pixel of the area, for one that is bent round its centroid.
-    rows, cols = np.nonzero(area)
-    nearest = int(np.hypot(rows - middle[0], cols - middle[1]).argmin())
-    return int(rows[nearest]), int(cols[nearest])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from keenkite.ground import KeptGround
 from keenkite.retrieval.conditions import Judgement
 from keenkite.retrieval.examples import Examples
@@ -25,11 +23,12 @@ class Keep:
 
     @property
     def full(self) -> bool:
-        """Whether there are as many hits as the query asked for."""
+        """Whether there are as many hits as the query asked for, after those it skips."""
         return self._kept == self._query.skip + self._query.limit
 
-    def of(self, judgement: Judgement) -> Iterator[tuple[int, int]]:
-        """Rank and number of the candidates that are hits, best first; of earlier pages too."""
+    def of(self, judgement: Judgement) -> list[int]:
+        """The candidates that are hits, best first, those of earlier pages among them."""
+        kept: list[int] = []
         tiles = judgement.candidates.tiles
         clear = {tile.cell for tile in tiles if (tile.cloud or 0) <= CLOUDY}
         for i in judgement.order(strict=self._query.strict):
@@ -45,4 +44,5 @@ class Keep:
                     continue
                 self._ground.keep(tile)
             self._kept += 1
-            yield self._kept, i
+            kept.append(i)
+        return kept

@@ -64,9 +64,9 @@ class Sightings:
 
     @classmethod
     def of(cls, tiles: Sequence[Tile], odds: Floats) -> Sightings:
-        """As n tiles of any date show it, with log-odds (n,); each tile once, in any order."""
+        """As n tiles of any date show it, by their log-odds (n,); ties stay in the order given."""
         best: dict[str, int] = {}
-        for i in sorted(range(len(tiles)), key=lambda i: (-odds[i], tiles[i].id)):
+        for i in np.argsort(-odds, kind="stable").tolist():
             best.setdefault(tiles[i].cell, i)
         rows = list(best.values())
         shown, sure = [tiles[i] for i in rows], odds[rows]

@@ -31,7 +31,7 @@ class Near:
     text: str
     """One concept, such as "sea"."""
     within_km: float
-    """Between the centres of the two tiles; above 0, at most 100."""
+    """From thing to thing, as well as tiles tell where they are; above 0, at most 100."""
 
     def __post_init__(self) -> None:
         if not _has_words(self.text):
@@ -43,7 +43,7 @@ class Near:
         if not possible:
             raise InputError(
                 f"{self.text!r} within {self.within_km} km cannot be asked for; use a distance "
-                f"above 0 and up to {MAX_KM:g} km. It is measured between the centres of tiles."
+                f"above 0 and up to {MAX_KM:g} km. It is measured from thing to thing."
             )
 
 
@@ -56,7 +56,7 @@ class Asked:
     text: str | None = None
     """The concept; None where tiles stand for it."""
     within_km: float | None = None
-    """How far from the tile's centre it counts; None where only the tile itself is meant."""
+    """How far from the tile's thing it counts; None where only the tile itself is meant."""
 
     @property
     def unwanted(self) -> bool:
@@ -64,13 +64,18 @@ class Asked:
         return self.kind in ("exclude", "unlike")
 
     @property
+    def words(self) -> str:
+        """What people call it: "airport", "sea within 3 km", "without houses"."""
+        if self.text is None:
+            return f"{self.kind} the examples"
+        reach = "" if self.within_km is None else f" within {self.within_km:g} km"
+        return f"{'without ' if self.unwanted else ''}{' '.join(self.text.split())}{reach}"
+
+    @property
     def name(self) -> str:
         """What it is called among the parts of a score: "text", "near sea within 3 km"."""
-        if self.kind in ("near", "exclude"):
-            relation = "near" if self.kind == "near" else "without"
-            reach = "" if self.within_km is None else f" within {self.within_km:g} km"
-            return f"{relation} {self.text}{reach}"
-        return self.kind
+        named = {"near": f"near {self.words}", "exclude": self.words}
+        return named.get(self.kind, self.kind)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""

@@ -47,6 +47,12 @@ class Met(Asked):
     """How far off that distance may be."""
 
     @property
+    def factor(self) -> float:
+        """The confidence, 0-1, that the condition is met: of what is not wanted, that it is not
+        seen."""
+        return 1 - self.confidence if self.unwanted else self.confidence
+
+    @property
     def named(self) -> Literal["nearest", "surest"] | None:
         """Why this neighbour: it is the nearest convincing one, or there is none, and it is the
         surest within the distance."""
@@ -65,8 +71,8 @@ class Met(Asked):
             "km_error": _rounded(self.km_error, 2),
             "tile_id": None if self.tile is None else self.tile.id,
             "tile_confidence": _rounded(self.tile_confidence, 4),
-            "lon": None if self.lon is None else _degrees(self.lon),
-            "lat": None if self.lat is None else _degrees(self.lat),
+            "lon": _rounded(self.lon, 4),  # as fine as the kilometres
+            "lat": _rounded(self.lat, 4),
         }
 
 
@@ -104,6 +110,11 @@ class Hit:
         """The conditions of one kind, such as "near"."""
         return tuple(met for met in self.conditions if met.kind == kind)
 
+    @property
+    def factors(self) -> dict[str, float]:
+        """What the confidence is the product of: each condition in words -> 0-1 that it is met."""
+        return {met.words: met.factor for met in self.conditions}
+
     def to_json(self) -> dict[str, Any]:
         """As JSON values: the same for Python, command line and server."""
         tile = self.tile
@@ -114,6 +125,7 @@ class Hit:
             "lat": _degrees(tile.lat),
             "datetime": tile.datetime.isoformat(),
             "confidence": round(self.confidence, 4),
+            "factors": {words: round(value, 4) for words, value in self.factors.items()},
             "score": round(self.score, 4),
             "cloud": _share(tile.cloud),
             "cover": {kind: _share(getattr(tile, kind)) for kind in COVERS},
@@ -153,17 +165,17 @@ class Result:
 
     query: Query
     hits: tuple[Hit, ...]
-    """Best first."""
+    """Best first; after `Query.skip` of them."""
     verdict: Verdict
-    """Of the whole, by its best hit, whatever page is shown; "none" where nothing is a hit."""
+    """Of the whole, whatever was skipped; "none" without hits."""
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     """Of each text of the query by itself, among the tiles that the filters let through."""
     conditions: tuple[ConditionVerdict, ...] = ()
-    """What was asked, each condition once, as the best hit meets it."""
+    """What was asked, each condition once, as the first hit meets it."""
     below: int = 0
     """Hits within the limit that were cut for too low a confidence."""
     reason: str | None = None
-    """With the verdict "none": what it rests on. Without hits: why there are none."""
+    """With the verdict "none": what it rests on. Without hits: why there are none, or no more."""
     notes: tuple[str, ...] = ()
     """What to know about the texts, and what to do about it."""
     calibrated: bool = True

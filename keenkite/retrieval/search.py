@@ -59,10 +59,9 @@ def search(
     keep, hits = Keep(query, examples), list[Hit]()
     for candidates in recall(index, query, conditions):
         judgement = conditions.judge(candidates)
-        for rank, i in keep.of(judgement):
-            if rank == 1 or rank > query.skip:  # the first decides on every page
-                parts = conditions.parts(judgement, i) if explain else None
-                hits.append(judgement.hit(i, rank=rank, parts=parts))
+        for i in keep.of(judgement):
+            parts = conditions.parts(judgement, i) if explain else None
+            hits.append(judgement.hit(i, rank=len(hits) + 1, parts=parts))
         if keep.full:
             break
     return answer(index, query, readings, conditions, hits)

@@ -14,18 +14,24 @@ from pydantic import BaseModel
 from keenkite.cloud import cloud_text
 
 if TYPE_CHECKING:
-    from keenkite.retrieval.result import Hit
+    from collections.abc import Mapping, Sequence
+
+    from keenkite.retrieval.query import Kind
+    from keenkite.retrieval.result import Hit, Result
     from keenkite.tiling import Tile
 
-ONLY_DETAILED = ("bounds", "regions", "scene_ids")
-"""What of a hit is left out of a concise answer."""
+ONLY_DETAILED = ("score", "bounds", "regions", "scene_ids")
+"""What of a hit is left out of a concise answer, beside near and exclude where none was asked."""
+
+MET_ONLY_DETAILED = ("tile_id", "tile_confidence")
+"""Likewise of what is near it; and where nothing is named."""
+
+Verdict = Literal["strong", "weak", "none"]
 
 
 class MetOut(BaseModel):
-    """How a hit meets `near` or `exclude`, and where the concept is.
-
-    `confidence`: that it is in the tile, or within the distance. Then the neighbour.
-    """
+    """What a hit has of `near` or `exclude`: `confidence` that it is seen in reach, and the place
+    that is nearest, or surest where none convinces."""
 
     text: str
     within_km: float | None
@@ -33,14 +39,14 @@ class MetOut(BaseModel):
     named: Literal["nearest", "surest"] | None
     km: float | None
     km_error: float | None
-    tile_id: str | None
-    tile_confidence: float | None
     lon: float | None
     lat: float | None
+    tile_id: str | None = None
+    tile_confidence: float | None = None
 
 
 class HitOut(BaseModel):
-    """One tile, as the core writes a hit."""
+    """One tile, as the core writes a hit; `confidence` is the product of its `factors`."""
 
     rank: int
     tile_id: str
@@ -48,25 +54,43 @@ class HitOut(BaseModel):
     lat: float
     datetime: str
     confidence: float
-    score: float
+    factors: dict[str, float]
     cloud: float | None
     cover: dict[str, float | None]
     span: float
-    near: list[MetOut]
-    exclude: list[MetOut]
+    near: list[MetOut] = []
+    exclude: list[MetOut] = []
+    score: float | None = None
     bounds: list[float] | None = None
     regions: list[str] | None = None
     scene_ids: list[str] | None = None
     scene_url: str | None = None
 
 
+class ConditionOut(BaseModel):
+    """One thing that was asked, as the first hit meets it."""
+
+    kind: str
+    text: str | None
+    within_km: float | None
+    verdict: Verdict
+
+
 class HitsOut(BaseModel):
     """A page of an answer."""
 
     collection: str
-    verdict: Literal["strong", "weak", "none"]
+    verdict: Verdict
+    """Of the whole."""
+    verdicts: dict[str, Verdict]
+    """Of each text by itself."""
+    conditions: list[ConditionOut]
+    calibrated: bool
     reason: str | None = None
+    notes: list[str]
     hits: list[HitOut]
+    below: int
+    """Hits that follow, and were cut for too low a confidence."""
     next_cursor: str | None = None
 
 
@@ -78,11 +102,32 @@ def plain(answer: BaseModel) -> dict[str, Any]:
 def hit_out(hit: Hit, *, detailed: bool, catalog: str) -> HitOut:
     """A hit of the core's search."""
     facts = hit.to_json()
+    for kind in ("near", "exclude"):
+        facts[kind] = [_met_facts(met, detailed=detailed) for met in facts[kind]]
     if not detailed:
-        facts = {name: value for name, value in facts.items() if name not in ONLY_DETAILED}
+        unasked = [kind for kind in ("near", "exclude") if not facts[kind]]
+        facts = _without(facts, [*ONLY_DETAILED, *unasked])
     elif url := scene_url(catalog, hit.tile):
         facts["scene_url"] = url
     return HitOut(**facts)
+
+
+def _met_facts(met: dict[str, Any], *, detailed: bool) -> dict[str, Any]:
+    return met if detailed and met["tile_id"] else _without(met, MET_ONLY_DETAILED)
+
+
+def hits_out(
+    result: Result, hits: Sequence[HitOut], *, collection: str, next_cursor: str | None
+) -> HitsOut:
+    """A page of an answer of the core's search; what there is not is left out."""
+    facts = _without(result.to_json(), ("text", "hits"))
+    said = {"reason": facts.pop("reason"), "next_cursor": next_cursor}
+    more = {name: fact for name, fact in said.items() if fact is not None}
+    return HitsOut(collection=collection, hits=list(hits), **facts, **more)
+
+
+def _without(facts: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if name not in names}
 
 
 def scene_url(catalog: str, tile: Tile) -> str | None:
@@ -96,18 +141,19 @@ def scene_url(catalog: str, tile: Tile) -> str | None:
     return f"{parts.scheme}://{host}{path}{quote(tile.scene_ids[0])}"
 
 
-def hits_text(answer: HitsOut, about: str) -> str:
-    """A page of hits, a line each."""
-    where = f"for {about} in collection {answer.collection}"
-    if not answer.hits:
-        return f"verdict: none. {answer.reason or 'Nothing found'} ({where})."
+def hits_text(answer: HitsOut, result: Result, about: str) -> str:
+    """A page of hits, a line each; the result says what comes before and after them."""
+    from keenkite.retrieval.headline import headline, remarks, rest
+
+    head = f"{headline(result)}, for {about} in collection {answer.collection}"
     spans = sorted({hit.span for hit in answer.hits})
-    head = f"verdict: {answer.verdict}, {where}; tiles {_spans_text(spans)} wide, cover where not 0"
-    lines = [f"{head}. {answer.reason}" if answer.reason else head]
+    if spans:
+        head += f"; tiles {_spans_text(spans)} wide, cover where not 0"
+    lines = [head, *remarks(result)]
     lines += [_hit_line(hit, with_span=len(spans) > 1) for hit in answer.hits]
     if answer.next_cursor:
         lines.append(f"More: same arguments with cursor {answer.next_cursor}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *rest(result)])
 
 
 def _spans_text(spans: list[float]) -> str:
@@ -120,26 +166,34 @@ def _hit_line(hit: HitOut, *, with_span: bool) -> str:
         for kind, share in hit.cover.items()
         if share != 0
     )
+    own, *_ = hit.factors.items()
+    several = len(hit.factors) > 1
     line = (
-        f"{hit.rank}. {hit.tile_id} at lon {hit.lon}, lat {hit.lat}, {hit.datetime}, "
-        f"score {hit.score:g}, confidence {hit.confidence:g}, {cloud_text(hit.cloud)}{cover}"
+        f"{hit.rank}. {hit.tile_id} at lon {hit.lon}, lat {hit.lat}, {hit.datetime}, confidence "
+        f"{hit.confidence:g}{' ({} {:g})'.format(*own) if several else ''}, "
+        f"{cloud_text(hit.cloud)}{cover}"
     )
     line += f", {hit.span:g} m wide" if with_span else ""
-    line += "".join(f"; near {_met_text(met)}" for met in hit.near)
-    line += "".join(f"; without {_met_text(met)}" for met in hit.exclude)
+    line += "".join(f"; {_met_text(met, 'near', hit.factors)}" for met in hit.near)
+    line += "".join(f"; {_met_text(met, 'exclude', hit.factors)}" for met in hit.exclude)
     if hit.bounds is not None:
-        line += f"; bounds {', '.join(map(str, hit.bounds))}"
+        line += f"; score {hit.score:g}; bounds {', '.join(map(str, hit.bounds))}"
         line += f"; regions {', '.join(hit.regions or []) or 'none'}"
         line += f"; scenes {', '.join(hit.scene_ids or [])}"
     return line + (f" {hit.scene_url}" if hit.scene_url else "")
 
 
-def _met_text(met: MetOut) -> str:
-    text = repr(met.text)
-    if met.within_km is not None:
-        text += f" within {met.within_km:g} km"
-    text += f": confidence {met.confidence:g}"
-    if met.tile_id is None:
-        return text
-    where = f"{met.km} km away (± {met.km_error}) at lon {met.lon}, lat {met.lat} in {met.tile_id}"
-    return f"{text}, {met.named} {where}, its confidence {met.tile_confidence:g}"
+def _met_text(met: MetOut, kind: Kind, factors: Mapping[str, float]) -> str:
+    """ "sea within 3 km 0.97, nearest 1.2 ± 0.8 km at lon 139.8, lat 35.5", "without houses 0.98
+    (seen 0.02)"."""
+    from keenkite.retrieval.query import Asked
+
+    words = Asked(kind=kind, text=met.text, within_km=met.within_km).words
+    text = f"{words} {factors[words]:g}"
+    if kind == "exclude":
+        text += f" (seen {met.confidence:g})"
+    if met.km is not None:
+        text += f", {met.named} {met.km} ± {met.km_error} km at lon {met.lon}, lat {met.lat}"
+    if met.tile_id is not None:
+        text += f" in {met.tile_id}, confidence {met.tile_confidence:g}"
+    return text

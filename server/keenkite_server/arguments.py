@@ -14,6 +14,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from keenkite.cloud import cloud_fraction
 from keenkite.errors import InputError
 
+from .paging import LARGEST
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -105,7 +107,10 @@ Spans = Annotated[
     Annotated[list[Annotated[Number, Field(gt=0)]], Field(min_length=1, max_length=5)] | None,
     Field(description="Widths of tiles to look at, metres: some of those in list_indexes"),
 ]
-Limit = Annotated[Whole, Field(ge=1, le=50, description="Hits on this page")]
+Limit = Annotated[Whole, Field(ge=1, le=LARGEST, description="Hits on this page")]
+MinConfidence = Annotated[
+    Fraction | None, Field(description="Cut hits below it; 0.15 by default, 0 shows all")
+]
 
 
 class _Strict(BaseModel):

@@ -1,4 +1,8 @@
-"""Pages of an answer: a cursor says how far one came, and of which query it is."""
+"""Pages of an answer: a cursor says how far one came, and of which query it is.
+
+Whatever is wanted of it, every page looks at `AHEAD` hits. So all pages are parts of one list, in
+one order, and limits may change on the way; and it is known whether more is to come.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,12 @@ from keenkite.errors import InputError
 
 if TYPE_CHECKING:
     from keenkite.retrieval.query import Query
+    from keenkite.retrieval.result import Hit, Result
+
+LARGEST = 50
+"""Hits on a page, at most."""
+
+AHEAD = LARGEST + 1
 
 DEEPEST = 500
 """Hits that paging goes down to."""
@@ -19,10 +29,12 @@ DEEPEST = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """The hits from `first` to before `last`, counted from 0."""
+    """Some hits of an answer, after those of the pages before."""
 
-    first: int
-    last: int
+    query: Query
+    """What to search for: its hits begin with those of the page."""
+    limit: int
+    """Hits of the page, at most."""
     mark: str
     """Names the query and the collection, whatever the limit."""
 
@@ -35,13 +47,21 @@ class Page:
         """
         mark = _mark(query, collection)
         first = 0 if cursor is None else _first(cursor, mark)
-        return cls(first=first, last=min(first + query.limit, DEEPEST), mark=mark)
+        ahead = replace(query, skip=first, limit=AHEAD)
+        return cls(query=ahead, limit=min(query.limit, DEEPEST - first), mark=mark)
 
-    def next(self, found: int) -> str | None:
-        """The cursor of the page after this one, where so many hits were found in all."""
-        if found <= self.last or self.last >= DEEPEST:
+    def hits(self, result: Result) -> tuple[Hit, ...]:
+        """Those of the page, of the answer to its query."""
+        return result.hits[: self.limit]
+
+    def next(self, result: Result) -> str | None:
+        """The cursor of the page after this one; None where there is nothing to be shown."""
+        if len(result.hits) <= self.limit:
             return None
-        content = json.dumps([self.last, self.mark]).encode()
+        last = result.hits[self.limit - 1].rank  # counts those that were cut
+        if last >= DEEPEST:
+            return None
+        content = json.dumps([last, self.mark]).encode()
         return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 

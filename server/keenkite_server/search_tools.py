@@ -12,7 +12,7 @@ from keenkite.cloud import percent
 from keenkite.errors import InputError
 
 from . import arguments as args
-from .answers import HitOut, HitsOut, hit_out, hits_text, plain
+from .answers import HitsOut, hit_out, hits_out, hits_text, plain
 from .boundary import Scrubber, said, strict_tool
 from .library import Library
 from .paging import Page
@@ -20,7 +20,6 @@ from .paging import Page
 if TYPE_CHECKING:
     from keenkite.index import Filters, TileIndex
     from keenkite.retrieval.query import Query
-    from keenkite.retrieval.result import Result
 
 
 class SearchTools:
@@ -52,6 +51,7 @@ class SearchTools:
         region: args.RegionName = None,
         spans: args.Spans = None,
         collection: args.CollectionName = None,
+        min_confidence: args.MinConfidence = None,
         limit: args.Limit = 10,
         cursor: args.Cursor = None,
         response_format: args.Format = "concise",
@@ -59,8 +59,9 @@ class SearchTools:
         """Find Sentinel-2 tiles (2.24 km squares) that show something described in words.
         Use it for any "where is / are there" question about indexed ground. Put one concept in
         text; relations go into near, negations into exclude, places into one of bbox, circle or
-        polygon, ground cover into cover. Answers a verdict (strong, weak, none) and ranked tiles;
-        believe the verdict before the ranking."""
+        polygon, ground cover into cover. Answers verdicts (strong, weak, none = not recognised) of
+        the whole and of each part, notes on the words, and ranked tiles; believe the verdict
+        before the ranking."""
         from keenkite.retrieval.query import Query
 
         filters = args.filters_of(
@@ -72,6 +73,7 @@ class SearchTools:
             near=args.near_of(near),
             exclude=args.exclude_of(exclude),
             filters=filters,
+            min_confidence=min_confidence,
             limit=limit,
         )
         detailed = response_format == "detailed"
@@ -95,6 +97,7 @@ class SearchTools:
         end: args.End = None,
         region: args.RegionName = None,
         collection: args.CollectionName = None,
+        min_confidence: args.MinConfidence = None,
         limit: args.Limit = 10,
         cursor: args.Cursor = None,
         response_format: args.Format = "concise",
@@ -111,8 +114,9 @@ class SearchTools:
         )
         places = [(like_place.lon, like_place.lat)] if like_place else []
         query = Query(
-            like=(*(like or ()), *places), unlike=unlike or (), filters=filters, limit=limit
-        )
+            like=(*(like or ()), *places), unlike=unlike or (), filters=filters,
+            min_confidence=min_confidence, limit=limit,
+        )  # fmt: skip
         known = [*(like or ()), *(f"the place {lon:g}, {lat:g}" for lon, lat in places)]
         about = f"tiles like {', '.join(known)}"
         detailed = response_format == "detailed"
@@ -128,37 +132,17 @@ class SearchTools:
         detailed: bool,
     ) -> CallToolResult:
         """The hits of one page: those before it are found again, which costs next to nothing."""
-        from dataclasses import replace
-
         from keenkite.retrieval.search import search
 
         holding = self._library.open(collection)
         page = Page.of(query, holding.name, cursor)
         encoder = self._library.encoder(holding)
         _check_place(holding.index, query.filters)
-        # One more than wanted tells whether there is another page.
-        result = search(holding.index, encoder, replace(query, limit=page.last + 1))
+        result = search(holding.index, encoder, page.query)
         catalog = self._library.settings.catalog
-        hits = [
-            hit_out(hit, detailed=detailed, catalog=catalog)
-            for hit in result.hits[page.first : page.last]
-        ]
-        facts = {"reason": _reason(result, hits), "next_cursor": page.next(len(result.hits))}
-        answer = HitsOut(
-            collection=holding.name,
-            verdict=result.verdict,
-            hits=hits,
-            **{name: fact for name, fact in facts.items() if fact is not None},
-        )
-        return said(hits_text(answer, about), plain(answer))
-
-
-def _reason(result: Result, hits: list[HitOut]) -> str | None:
-    if result.hits and not hits:
-        return "There are no more hits"
-    if result.hits and result.verdict == "none":
-        return "No tile shows it convincingly; these are only the least unlikely"
-    return result.reason
+        hits = [hit_out(hit, detailed=detailed, catalog=catalog) for hit in page.hits(result)]
+        answer = hits_out(result, hits, collection=holding.name, next_cursor=page.next(result))
+        return said(hits_text(answer, result, about), plain(answer))
 
 
 def _cloud_text(filters: Filters) -> str:

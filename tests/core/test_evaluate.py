@@ -10,18 +10,20 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from keenkite import Query, TileIndex, search
 from keenkite.errors import InputError
-from keenkite.evaluation.evaluate import (
-    auc,
-    average_precision,
-    evaluate,
-    labelled_images,
-    read_image,
-)
+from keenkite.evaluation.evaluate import evaluate
+from keenkite.evaluation.images import labelled_images, read_image
+from keenkite.evaluation.ranking import auc, average_precision
+from keenkite.evaluation.trials import judged, trials
 from keenkite.evaluation.vector_table import VectorTable
+from keenkite.index.statistics import statistics_of
+from keenkite.retrieval.recall import CANDIDATES
+from keenkite.retrieval.scoring import Scorer
 from tests.support.fakes import WORDS, FakeEncoder
+from tests.support.sown import tile
 
-CLASSES = ("water", "forest", "desert", "red")
+CLASSES = ("water", "purple", "desert", "red")
 
 
 @pytest.fixture
@@ -56,6 +58,9 @@ def test_classes_an_encoder_knows_are_found(folder: Path) -> None:
     assert found.presence == pytest.approx(1)
     assert json.loads(json.dumps(found.to_json()))["mean"]["images"] == 48
     assert "presence AUC" in str(found)
+    assert found.covered.rare[0].images == 1
+    assert found.uncovered is None  # four classes leave too few for the background
+    assert "it takes 5 classes" in str(found)
 
 
 def test_a_run_that_was_stopped_goes_on_where_it_was(folder: Path, tmp_path: Path) -> None:
@@ -65,11 +70,11 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(folder: Path, tmp_path: Pat
     def stop(done: int, total: int) -> None:
         raise StoppedError
 
-    import keenkite.evaluation.evaluate
+    import keenkite.evaluation.images
 
     cache, first, second = tmp_path / "cache", Counting(), Counting()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keenkite.evaluation.evaluate, "BATCH", 20)
+        patch.setattr(keenkite.evaluation.images, "BATCH", 20)
         with pytest.raises(StoppedError):
             evaluate(folder, first, cache=cache, progress=stop)
         seen: list[tuple[int, int]] = []
@@ -101,8 +106,10 @@ def test_a_file_of_vectors_is_measured_without_a_model(tmp_path: Path) -> None:
         text_embeddings=centres[None] + 0.3 * rng.normal(size=(3, 5, 32)),
         templates=np.array(["a {}", "the {}", "many {}"]),
     )
-    found = evaluate(tmp_path / "vectors.npz")
+    rounds: list[tuple[int, int]] = []
+    found = evaluate(tmp_path / "vectors.npz", searching=lambda *done: rounds.append(done))
     assert found.mean.map == pytest.approx(1)
+    assert rounds == [(i, 10) for i in range(1, 11)]
     table = VectorTable.load(tmp_path / "vectors.npz")
     np.testing.assert_allclose(np.linalg.norm(table.images, axis=1), 1, rtol=1e-5)
     exact, other = table.encode_texts(["the two", "a picture of two"])
@@ -112,6 +119,82 @@ def test_a_file_of_vectors_is_measured_without_a_model(tmp_path: Path) -> None:
         table.encode_texts(["a six"])
     with pytest.raises(InputError, match="cannot encode images"):
         table.encode_images(np.zeros((1, 224, 224, 3), np.uint8))
+
+
+def test_searches_of_what_is_there_removed_and_rare_are_counted() -> None:
+    table = classes(12, each=20, noise=0.3)
+    for covered in (True, False):
+        found = trials(table, table.images, table.labels, table.names, covered=covered)
+        assert found is not None
+        for rates in (found.present, found.removed):
+            assert rates.strong + rates.weak + rates.none == pytest.approx(1)
+        assert found.present.none < 0.05
+        assert found.removed.none > found.present.none
+        assert [rare.images for rare in found.rare] == [1, 3]
+        assert all(rare.first_right > 0.9 for rare in found.rare)
+        assert found.rare[0].none >= found.rare[1].none
+        # Ten hits of two searches for each class on each of five grounds.
+        assert found.hits == 10 * 2 * (12 if covered else 7) * 5
+        assert sum(each.number for each in found.reliability.bins) == found.hits
+        assert found == trials(table, table.images, table.labels, table.names, covered=covered)
+
+
+def test_names_that_say_nothing_of_the_pictures_are_no_finds() -> None:
+    table = classes(8, each=15, noise=0.3)
+    rng = np.random.default_rng(1)
+    strangers = VectorTable(
+        name="strangers", images=rng.normal(size=(120, 64)), labels=table.labels,
+        names=table.names, texts=rng.normal(size=(2, 8, 64)), templates=["a {}", "the {}"],
+    )  # fmt: skip
+    known = trials(table, table.images, table.labels, table.names, covered=True)
+    strange = trials(strangers, strangers.images, table.labels, table.names, covered=True)
+    assert known is not None
+    assert strange is not None
+    assert known.present.strong > strange.present.strong + 0.5
+    assert known.reliability.brier < strange.reliability.brier + 0.1
+
+
+def test_a_trial_says_what_a_search_of_an_index_says(tmp_path: Path) -> None:
+    table = classes(6, each=15, noise=0.6)
+    scorer = Scorer(table, statistics_of(table.images), table.names)
+    tiles = [tile(300 + 4 * (i % 10), 3500 + 4 * (i // 10)) for i in range(len(table.labels))]
+    with TileIndex.open(tmp_path / "index", encoder=table) as index:
+        index.upsert(tiles, table.images)
+        for name in table.names[:3]:
+            rows, odds = judged(scorer, name, table.images, CANDIDATES)
+            best = np.argsort(-odds)[:10]
+            query = Query(text=name, limit=10, min_confidence=0)
+            hits = search(index, table, query, background=table.names).hits
+            assert [hit.tile.id for hit in hits] == [tiles[i].id for i in rows[best]]
+            assert [hit.score for hit in hits] == pytest.approx(odds[best], abs=1e-3)
+
+
+def test_an_encoder_of_more_bands_is_refused_by_name(folder: Path) -> None:
+    class TenBands(FakeEncoder):
+        name = "ten-bands"
+        bands = ("B02", "B03", "B04", "B08")
+
+    with pytest.raises(InputError, match=r"ten-bands sees the bands B02, B03, B04, B08.*npz"):
+        evaluate(folder, TenBands())
+
+
+def classes(number: int, *, each: int, noise: float) -> VectorTable:
+    """Vectors of images round as many directions as there are classes, and texts near these."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(number, 64))
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    labels = np.repeat(np.arange(number), each)
+    common = 0.5 * rng.normal(size=64) / 8
+    images = noise * rng.normal(size=(len(labels), 64)) / 8
+    texts = 0.3 * rng.normal(size=(2, number, 64)) / 8
+    return VectorTable(
+        name="classes",
+        images=centres[labels] + common + images,
+        labels=labels,
+        names=[f"kind {chr(97 + k)}" for k in range(number)],
+        texts=centres + texts,
+        templates=["a {}", "the {}"],
+    )
 
 
 def test_images_are_fitted_as_documented(tmp_path: Path) -> None:
@@ -148,6 +231,13 @@ def test_what_cannot_be_measured_is_refused(tmp_path: Path, folder: Path) -> Non
     (folder / "Water" / "water00.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"water00\.png cannot be read"):
         evaluate(folder, FakeEncoder())
+    np.savez(
+        tmp_path / "two.npz", image_embeddings=np.eye(2), labels=np.arange(2),
+        class_names=np.array(["a", "b"]), text_embeddings=np.eye(2)[None],
+        templates=np.array(["{}"]),
+    )  # fmt: skip
+    with pytest.raises(InputError, match="2 classes; at least 3"):
+        evaluate(tmp_path / "two.npz")
     (tmp_path / "bad.npz").write_bytes(b"no archive")
     with pytest.raises(InputError, match="no file of vectors"):
         evaluate(tmp_path / "bad.npz")

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from keenkite.errors import InputError
-from keenkite.evaluation.evaluate import auc, average_precision
+from keenkite.evaluation.ranking import auc, average_precision
 from keenkite.evaluation.vector_table import VectorTable
 from keenkite.index import Statistics
 from keenkite.index.statistics import statistics_of
