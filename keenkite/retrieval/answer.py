@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -50,17 +51,18 @@ def answer(
     hits: Sequence[Hit],
 ) -> Result:
     """The answer of so many hits, best first, those that the query skips among them."""
-    if not hits:
-        return nothing(query, readings, _why_empty(index, query))
     calibrated = conditions.calibrated
-    cut = CUT if query.min_confidence is None else query.min_confidence
-    page = hits[query.skip :]
-    # The first hit of an answer is shown whatever it is worth; that of a further page is not.
-    shown = [h for h in page if h.confidence >= cut or h.rank == 1]
     verdicts = {
         text: verdict_of(best, calibrated=calibrated, doubtful=readings.doubtful(text))
         for text, best in conditions.alone(query).items()
     }
+    if not hits:
+        empty = nothing(query, readings, _why_empty(index, query))
+        return replace(empty, verdicts=verdicts, calibrated=calibrated)
+    cut = CUT if query.min_confidence is None else query.min_confidence
+    page = hits[query.skip :]
+    # The first hit of an answer is shown whatever it is worth; that of a further page is not.
+    shown = [h for h in page if h.confidence >= cut or h.rank == 1]
     verdict = verdict_of(hits[0].confidence, calibrated=calibrated, doubtful=readings.any_doubtful)
     reason = _why_none(index, query, hits, readings) if verdict == "none" else None
     if not shown:
