@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +86,8 @@ class Heatmap:
     confidence: float | None = None
     """That the tile shows the thing, 0-1, as a search of its collection says; None where none was
     asked. See `confidence_of`."""
+    doubtful: bool = False
+    """Whether the model was never taught such words, or may have read something else in them."""
     patches_trained: bool = False
     """Whether the model learnt what its patches show, or whole pictures alone."""
 
@@ -178,11 +180,10 @@ def heatmaps(
     _check(encoder, rgb, mask)
     if not text.strip():
         raise InputError("The text is empty. Describe what to look for in a few words.")
-    trained = patches_trained(encoder)
+    trained, reading = patches_trained(encoder), read_text(text, encoder)
     query, rivals = concept_and_rivals(
-        encoder, read_text(text, encoder).concept, background,
-        synonym=_TAUGHT if trained else SYNONYM,
-    )  # fmt: skip
+        encoder, reading.concept, background, synonym=_TAUGHT if trained else SYNONYM
+    )
     if len(rivals) < 2:
         raise InputError("A map needs a background: two concepts or more that are not the text.")
     if grid_scale == 1:
@@ -193,7 +194,11 @@ def heatmaps(
         mask = np.zeros((len(rgb), TILE, TILE), bool)
     hidden = _hidden(mask, patches.shape[1])
     found = evidence(patches, query, rivals, seen=~hidden)
-    return [_to_map(text, *each, trained=trained) for each in zip(found, hidden, mask, strict=True)]
+    facts = {
+        "text": text, "patches_trained": trained,
+        "doubtful": reading.doubtful or reading.known is False,
+    }  # fmt: skip
+    return [Heatmap(**_to_map(*each), **facts) for each in zip(found, hidden, mask, strict=True)]
 
 
 def _check(encoder: Encoder, rgb: Pixels, mask: NDArray[np.bool_] | None) -> None:
@@ -225,14 +230,9 @@ def _to_value(found: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _to_map(
-    text: str,
-    found: NDArray[np.float32],
-    hidden: NDArray[np.bool_],
-    mask: NDArray[np.bool_],
-    *,
-    trained: bool,
-) -> Heatmap:
-    """Evidence of patches and which of them are hidden, (rows, cols), as a map.
+    found: NDArray[np.float32], hidden: NDArray[np.bool_], mask: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Evidence of patches and which of them are hidden, (rows, cols), as fields of a map.
 
     It is made smooth by cubic splines through the patches' centres.
     """
@@ -253,7 +253,5 @@ def _to_map(
         rank = ndimage.gaussian_filter(found[nearest], _BESIDE, mode="nearest")
         best = np.unravel_index(int(np.where(hidden, -np.inf, rank).argmax()), rank.shape)
         peak = middle(values, covered, (int(best[0]), int(best[1])), TILE / rows)
-    return Heatmap(
-        text=text, values=values, grid=grid, peak=peak,
-        hidden=covered if covered.any() else None, patches_trained=trained,
-    )  # fmt: skip
+    somewhere = covered if covered.any() else None
+    return {"values": values, "grid": grid, "peak": peak, "hidden": somewhere}

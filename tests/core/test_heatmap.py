@@ -326,6 +326,17 @@ def test_under_cloud_the_map_is_believed_whatever_the_model() -> None:
     assert "cloud" in heat.belief
 
 
+def test_of_words_that_a_model_was_never_taught_neither_is_believed() -> None:
+    class Taught(FakeEncoder):
+        vocabulary = ("red", "forest", "city")
+
+    heat = heatmap(Taught(), painted("red"), "wedding cake", background=BACKGROUND)
+    for sure in (None, 0.1, 0.9):
+        assert replace(heat, confidence=sure).believed is None
+        assert replace(heat, confidence=sure).belief.startswith("Go by neither")
+    assert not heatmap(Taught(), painted("red"), "reds", background=BACKGROUND).doubtful
+
+
 def test_a_map_knows_whether_its_model_learnt_what_patches_show() -> None:
     class Taught(FakeEncoder):
         patches_trained = True
