@@ -16,8 +16,8 @@ they hide has no part in it, and 0 stands for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -194,11 +194,11 @@ def heatmaps(
         mask = np.zeros((len(rgb), TILE, TILE), bool)
     hidden = _hidden(mask, patches.shape[1])
     found = evidence(patches, query, rivals, seen=~hidden)
-    facts = {
-        "text": text, "patches_trained": trained,
-        "doubtful": reading.doubtful or reading.known is False,
-    }  # fmt: skip
-    return [Heatmap(**_to_map(*each), **facts) for each in zip(found, hidden, mask, strict=True)]
+    doubtful = reading.doubtful or reading.known is False
+    return [
+        replace(_to_map(text, *each), patches_trained=trained, doubtful=doubtful)
+        for each in zip(found, hidden, mask, strict=True)
+    ]
 
 
 def _check(encoder: Encoder, rgb: Pixels, mask: NDArray[np.bool_] | None) -> None:
@@ -230,9 +230,12 @@ def _to_value(found: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _to_map(
-    found: NDArray[np.float32], hidden: NDArray[np.bool_], mask: NDArray[np.bool_]
-) -> dict[str, Any]:
-    """Evidence of patches and which of them are hidden, (rows, cols), as fields of a map.
+    text: str,
+    found: NDArray[np.float32],
+    hidden: NDArray[np.bool_],
+    mask: NDArray[np.bool_],
+) -> Heatmap:
+    """Evidence of patches and which of them are hidden, (rows, cols), as a map.
 
     It is made smooth by cubic splines through the patches' centres.
     """
@@ -254,4 +257,4 @@ def _to_map(
         best = np.unravel_index(int(np.where(hidden, -np.inf, rank).argmax()), rank.shape)
         peak = middle(values, covered, (int(best[0]), int(best[1])), TILE / rows)
     somewhere = covered if covered.any() else None
-    return {"values": values, "grid": grid, "peak": peak, "hidden": somewhere}
+    return Heatmap(text=text, values=values, grid=grid, peak=peak, hidden=somewhere)
