@@ -156,7 +156,7 @@ def _from_json(value: dict[str, Any]) -> Statistics:
     covariance = np.zeros((len(mean), len(mean)))
     rows, cols = np.triu_indices(len(mean))
     covariance[rows, cols] = covariance[cols, rows] = triangle
-    vectors = np.frombuffer(base64.b64decode(value["vectors"]), "<f2").astype(np.float16)
+    vectors = np.frombuffer(base64.b64decode(value["vectors"]), "<f2").astype(np.float32)
     vectors = vectors.reshape(-1, len(mean))
     for shared in (mean, covariance, vectors):  # by all who ask
         shared.flags.writeable = False
