@@ -13,7 +13,8 @@ from keenkite.retrieval.calibration import log_confidence, log_odds_of
 from keenkite.retrieval.candidates import Candidates, vectors_of
 from keenkite.retrieval.concepts import Floats, Vectors
 from keenkite.retrieval.look_alikes import POOL, Ground
-from keenkite.retrieval.scoring import Judge, Scorer, Wanted
+from keenkite.retrieval.scoring import Judge, Scorer
+from keenkite.retrieval.wanted import Wanted
 from keenkite.retrieval.spans import usual_span
 
 NOWHERE = -40.0
