@@ -269,7 +269,8 @@ class Scorer:
         sample = self._sample
         evidence = np.zeros(0)
         if len(sample):
-            own, theirs = sample @ text.astype(np.float32), self._cosines[:, others]
+            own = sample @ text.astype(np.float32)
+            theirs = self._background.cosines(sample)[:, others]
             fit = _fit(own, theirs.mean(axis=1), floor, self._unit)
             evidence = (1 - CONTRAST) * fit + CONTRAST * _contrast(own, theirs, self._unit)
         n = min(self._statistics.n, len(evidence))
@@ -282,12 +283,7 @@ class Scorer:
     def _sample(self) -> Vectors:
         vectors = self._statistics.vectors
         dim = len(self._statistics.mean)
-        return np.zeros((0, dim), np.float32) if vectors is None else vectors.astype(np.float32)
-
-    @cached_property
-    def _cosines(self) -> Vectors:
-        """(sample, background)"""
-        return np.asarray(self._sample @ self._background.vectors.astype(np.float32).T)
+        return np.zeros((0, dim), np.float32) if vectors is None else vectors
 
     def _deviation(self, query: Floats) -> float:
         """Of query·x over the index's tiles; never 0."""
@@ -309,8 +305,7 @@ def _fit(own: Floats | Vectors, theirs: Floats | Vectors, floor: float, unit: fl
 
 def _contrast(own: Floats | Vectors, theirs: Floats | Vectors, unit: float) -> Floats:
     """How far the text, (n,), beats the best of `DRAWN` of the rivals, (n, m), on average."""
-    ordered: Floats = np.sort(np.asarray(theirs, np.float64), axis=1)
-    best = ordered @ _shares(theirs.shape[1])
+    best = np.sort(theirs, axis=1) @ _shares(theirs.shape[1])
     return np.asarray((own - best) / unit, np.float64)
 
 
