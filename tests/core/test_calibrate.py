@@ -22,10 +22,10 @@ from keenkite.evaluation.sites import Sites, read_sites
 from keenkite.ground import distance_km
 from keenkite.retrieval.calibration import Calibration, confidence
 from keenkite.tiling import Tile
+from tests.support.fakes import FakeEncoder
 from tests.support.sown import (
     COLOURS,
     ENCODER,
-    MILD,
     PLAIN,
     close_all,
     meadow,
@@ -396,10 +396,16 @@ def test_lopsided_places_are_told(world: TileIndex) -> None:
     assert any("Few of the places are where the thing is not" in note for note in done.notes)
 
 
+class OtherEncoder(FakeEncoder):
+    """The same, under another name."""
+
+    name = "another"
+
+
 def test_another_encoder_is_refused(world: TileIndex) -> None:
     sites = Sites.of(world, collected(*truth_of(world, "red", 40, 0)))
     with pytest.raises(EncoderMismatchError):
-        calibrate(world, MILD, sites)
+        calibrate(world, OtherEncoder(), sites)
 
 
 # The command line.
