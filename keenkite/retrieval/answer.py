@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from keenkite.cloud import percent
 from keenkite.index import Filters, TileIndex
+from keenkite.retrieval.candidates import HIDDEN
 from keenkite.retrieval.conditions import Conditions
 from keenkite.retrieval.query import Query
 from keenkite.retrieval.readings import Readings
@@ -28,6 +30,9 @@ them, whatever the limit."""
 
 MANY_CLOUDY = 0.25
 """Part of the ground's tiles under cloud from which an answer speaks of it."""
+
+SAMPLE = 256
+"""Tiles that this is measured on."""
 
 
 def nothing(query: Query, readings: Readings, reason: str) -> Result:
@@ -97,18 +102,21 @@ def _why_none(index: TileIndex, query: Query, hits: Sequence[Hit], readings: Rea
     spread = np.ptp([hit.confidence for hit in hits[:FIRST]])
     if len(hits) > 2 and spread <= FLAT:
         reasons.append("nothing stands out among the hits")
-    filters = query.filters
-    total = index.count(filters)
-    clear = index.count(_with_cloud(filters))
-    known = total - clear
-    if total and known / total >= MANY_CLOUDY and filters.max_cloud is None:
-        reasons.append(f"{percent(round(known / total, 2))} of the tiles are cloudy")
+    cloudy = _cloudy(index, query.filters)
+    if cloudy >= MANY_CLOUDY:
+        reasons.append(f"{percent(round(cloudy, 2))} of the tiles are cloudy")
     text = "; ".join(reasons)
     return f"{text}. {readings.wordings}" if readings.wordings else f"{text}."
 
 
-def _with_cloud(filters: Filters) -> Filters:
-    return replace(filters, max_cloud=0.5)
+def _cloudy(index: TileIndex, filters: Filters) -> float:
+    """The part of the ground's tiles that hides more than half, 0-1; of a sample where there are
+    many, since counting takes longer than the search."""
+    if filters.max_cloud is not None:
+        return 0.0
+    tiles = itertools.islice(index.scroll(filters, size=SAMPLE), SAMPLE)
+    cloudy = [tile.cloud > HIDDEN for tile in tiles if tile.cloud is not None]
+    return float(np.mean(cloudy)) if cloudy else 0.0
 
 
 def _why_empty(index: TileIndex, query: Query) -> str:

@@ -33,12 +33,7 @@ def recall(index: TileIndex, query: Query, conditions: Conditions) -> Iterator[C
     known: set[str] = set()
     while True:
         number = min(number, MAX_CANDIDATES)
-        if not filters.conditions() and number <= len(sought.best):
-            best = list(sought.best[:number])
-        else:
-            best = index.nearest(
-                sought.wanted.query, limit=number, filters=filters, with_vectors=True
-            )
+        best = sought.nearest(filters, number)
         matches = together([*matches, *best])
         matches = together([*matches, *_clearer(index, query, conditions, matches)])
         fresh = [match for match in matches if match.tile.id not in known]

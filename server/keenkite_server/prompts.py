@@ -23,9 +23,10 @@ measure, negate or relate.
 - Places go into bbox, circle or polygon: degrees, longitude first. Times go into start and end.
 - Two questions are two searches.
 
-Read the verdict before the hits. strong: it is there. weak: look at the pictures first. none: \
-nothing indexed shows it; say so, and do not offer the best of nothing. Scores rank hits of one \
-answer; confidence, 0-1, compares answers.
+Read the verdicts before the hits: of the whole, of each condition, of each text by itself. \
+strong: it is there. weak: look at the pictures first. none: not recognised here, which is not \
+"not there": read the reason, do what the notes say, try other words; then say so, and do not \
+offer the best of nothing.
 
 Check with get_heatmap (where in the tile) or get_tile_image before you describe a place. When \
 words fail, give a good hit to find_similar. At 10 m, things under 30 m (cars, single houses) \
@@ -42,8 +43,8 @@ Find this on satellite images: {request}
 there (exclude), ground cover (cover), place (bbox, circle or polygon, longitude first) and time \
 (start, end). Sizes, counts and colours of small things cannot be asked for: leave them out and \
 say so.
-3. Call search_tiles. If the verdict is none, try one other word for the same thing, then say that \
-it is not there.
+3. Call search_tiles. If it has notes, do what they say. If the verdict is none, look which \
+condition fails, and try one other word for it; then say that it was not recognised, and by what.
 4. Check the best three hits with get_heatmap; where map and search differ, go by the one it names.
 5. Answer with place (lon, lat), date and confidence of each find, and with what you left out."""
 
@@ -54,7 +55,7 @@ Give an overview of the indexed region {region}.
 2. Call search_tiles with region "{region}" and limit 3 for each of: airport, harbour, river, \
 forest, farmland, city, industrial area, solar farm, golf course, reservoir.
 3. Keep the answers whose verdict is strong, look at one tile of each with get_tile_image, and \
-describe what is there and where, with coordinates and dates. Name what was not found."""
+describe what is there and where, with coordinates and dates. Name what was not recognised."""
 
 
 def add_prompts(server: MCPServer) -> None:

@@ -141,15 +141,54 @@ def test_search_prints_hits_and_the_same_as_json(
     shell: Shell, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["search", "forest", "--index", str(shell.data), "--limit", "3"]
+    command += ["--min-confidence", "0"]
     answer = json.loads(asked(capsys, *command, "--json"))
     assert [hit["rank"] for hit in answer["hits"]] == [1, 2, 3]
     table = asked(capsys, *command)
-    assert answer["verdict"] in table.splitlines()[0]
+    assert table.splitlines()[0] == f"verdict: {answer['verdict']}"
     for hit in answer["hits"]:
         assert hit["tile_id"] in table
         west, south, east, north = hit["bounds"]
         assert west < hit["lon"] < east
         assert south < hit["lat"] < north
+
+
+def test_a_table_has_every_verdict_the_cloud_and_each_condition(
+    shell: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["search", "forests", "--data", str(shell.data), "--near", "sea", "9"]
+    command += ["--exclude", "snow", "--min-confidence", "0", "--limit", "3"]
+    answer = told(capsys, *command)
+    lines = asked(capsys, *command).splitlines()
+    for condition, words in zip(
+        answer["conditions"], ("forests", "sea within 9 km", "without snow"), strict=True
+    ):
+        assert f"{words}: {condition['verdict']}" in lines[0]
+    for text, verdict in answer["verdicts"].items():
+        assert any("by itself" in line and f"{text}: {verdict}" in line for line in lines)
+    assert {f"note: {note}" for note in answer["notes"]} <= set(lines)
+    for hit in answer["hits"]:
+        (line,) = (line for line in lines if hit["tile_id"] in line)
+        assert f" {round(hit['cloud'] * 100)} % " in line
+        assert all(f"{words} {value:.2f}" in line for words, value in hit["factors"].items())
+
+
+def test_hits_are_cut_counted_and_skipped(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["search", "forest", "--data", str(shell.data), "--limit", "6"]
+    every = told(capsys, *command, "--min-confidence", "0")["hits"]
+    pages = [
+        told(capsys, *command, "--min-confidence", "0", "--limit", "3", "--skip", skip)["hits"]
+        for skip in ("0", "3")
+    ]
+    assert [*pages[0], *pages[1]] == every
+    cut = told(capsys, *command, "--min-confidence", "1")
+    assert [hit["rank"] for hit in cut["hits"]] == [1]
+    assert cut["below"] == 5
+    assert (
+        asked(capsys, *command, "--min-confidence", "1")
+        .splitlines()[-1]
+        .startswith("5 more below 1;")
+    )
 
 
 def test_search_takes_every_filter_and_relation(
@@ -194,7 +233,7 @@ def test_search_writes_a_contact_sheet_and_outlines_for_a_map(
     sheet, outlines = tmp_path / "sheet.png", tmp_path / "hits.geojson"
     asked(
         capsys, "search", "forest", "--index", str(shell.data), "--limit", "4",
-        "--sheet", str(sheet), "--geojson", str(outlines),
+        "--min-confidence", "0", "--sheet", str(sheet), "--geojson", str(outlines),
     )  # fmt: skip
     with Image.open(sheet) as picture:
         assert picture.width > 400
@@ -264,6 +303,7 @@ def test_a_scene_that_cannot_be_read_leaves_a_build_incomplete_with_exit_code_1(
         (["search", "a", "--bbox", "35", "139", "36", "140", "--data", "DATA"], "longitude"),
         (["search", "a", "--near", "sea", "far", "--data", "DATA"], "kilometres"),
         (["search", "a", "--limit", "0", "--data", "DATA"], "limit"),
+        (["search", "a", "--min-confidence", "2", "--data", "DATA"], "confidence"),
         (["search", "x" * 10_001, "--data", "DATA"], "10,000"),
         (["search", "a", "--area", "no.geojson", "--data", "DATA"], "no.geojson"),
         (["search", "a", "--like", "none-such", "--data", "DATA"], "none-such"),
