@@ -215,7 +215,7 @@ def test_none_names_the_condition_by_which_the_best_hit_fails() -> None:
     index = MemoryIndex(*world(red=(0,), blue=(3,)))
     result = ask(index, "red", near=(Near(text="purple", within_km=3),), exclude=("blue",))
     sure = result.hits[0].of("text")[0].confidence
-    assert f"'red' alone has {sure:.2f} there; what it fails by is 'near purple within 3 km'" in (
+    assert f"'red' alone has {sure:.2f} there; what it fails by is 'purple within 3 km'" in (
         result.reason or ""
     )
     only = Filters(tile_ids=(index.tiles[3].id,))

@@ -572,7 +572,7 @@ def test_a_hit_is_one_shape_of_json() -> None:
     water = {
         "text": "water", "named": "nearest", "km": 2.24, "km_error": 2.24,
         "tile_id": tiles[1].id, "tile_confidence": round(near.confidence, 4),
-        "lon": round(tiles[1].lon, 5), "lat": round(tiles[1].lat, 5),
+        "lon": round(tiles[1].lon, 4), "lat": round(tiles[1].lat, 4),
     }  # fmt: skip
     assert first == {
         "rank": 1,
@@ -597,7 +597,7 @@ def test_a_hit_is_one_shape_of_json() -> None:
                 "text": "blue", "within_km": 3, "confidence": round(blue.confidence, 4),
                 "named": "surest", "km": round(blue.km, 2), "km_error": 2.24,
                 "tile_id": blue.tile.id, "tile_confidence": round(blue.tile_confidence, 4),
-                "lon": round(blue.tile.lon, 5), "lat": round(blue.tile.lat, 5),
+                "lon": round(blue.tile.lon, 4), "lat": round(blue.tile.lat, 4),
             },
         ],
         "parts": {name: round(value, 4) for name, value in hit.parts.items()},
