@@ -90,12 +90,20 @@ def searches(table: VectorTable, seeds: int) -> Iterator[Search]:
             yield looked(table, "uncovered, gone", ground[labels[ground] != k], k, names)
 
 
-def regression(found: Sequence[Search], kinds: Mapping[str, float]) -> NDArray[np.float64]:
-    """(5,): the weights and the constant; kinds of ground count as much as `kinds` says."""
+def regression(
+    found: Sequence[Search], kinds: Mapping[str, float], by: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The weights, none of them below 0, and the constant.
+
+    Args:
+        found: searches to learn from.
+        kinds: how much each kind of ground counts.
+        by: weights of the measures by which the first hits are chosen.
+    """
     counts = {kind: sum(each.kind == kind for each in found) for kind in kinds}
     rows, right, weight = [], [], []
     for each in found:
-        first = np.argsort(-(each.measures @ (1, 3, 1, 0)))[:FIRST]
+        first = np.argsort(-(each.measures @ by))[:FIRST]
         rows.append(each.measures[first])
         right.append(each.right[first])
         weight.append(np.full(len(first), kinds[each.kind] / counts[each.kind]))
@@ -109,7 +117,8 @@ def regression(found: Sequence[Search], kinds: Mapping[str, float]) -> NDArray[n
         value = (w * np.logaddexp(0, -np.where(y, odds, -odds))).sum() + 1e-4 * (p[1:] ** 2).sum()
         return float(value), np.r_[wrong.sum(), x.T @ wrong + 2e-4 * p[1:]]
 
-    p = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B").x
+    bounds = [(None, None), *[(0, None)] * x.shape[1]]
+    p = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", bounds=bounds).x
     weights = p[1:] / scale
     return np.r_[weights, p[0] - weights @ mean]
 
@@ -175,7 +184,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=8)
     arguments = parser.parse_args()
     found = list(searches(VectorTable.load(arguments.vectors), arguments.seeds))
-    weights = regression(found, WEIGHTS)
+    weights = regression(found, WEIGHTS, np.array((1, 3, 1, 0)))
     figures = Figures(found, weights)
     slope, shift = moved(figures)
     for name, (value, most) in figures.of(slope, shift).items():

@@ -125,8 +125,11 @@ class Kept:
 
     def _read_statistics(self) -> _Known | None:
         record = self._backend.read_record(STATISTICS)
-        # Those that this process keeps are known to it; others know nothing of its changes.
-        return None if record is None else _Known(statistics=_from_json(record), changes=0)
+        try:
+            # Those that this process keeps are known to it; others know nothing of its changes.
+            return None if record is None else _Known(statistics=_from_json(record), changes=0)
+        except (KeyError, TypeError, ValueError):  # of another version: as good as none
+            return None
 
     def _read_regions(self) -> dict[str, Region]:
         record = self._backend.read_record(REGIONS) or {"regions": []}
@@ -153,7 +156,7 @@ def _from_json(value: dict[str, Any]) -> Statistics:
     covariance = np.zeros((len(mean), len(mean)))
     rows, cols = np.triu_indices(len(mean))
     covariance[rows, cols] = covariance[cols, rows] = triangle
-    vectors = np.frombuffer(base64.b64decode(value["vectors"]), "<f2").astype(np.float16)
+    vectors = np.frombuffer(base64.b64decode(value["vectors"]), "<f2").astype(np.float32)
     vectors = vectors.reshape(-1, len(mean))
     for shared in (mean, covariance, vectors):  # by all who ask
         shared.flags.writeable = False

@@ -23,8 +23,9 @@ class Statistics:
     """(dim, dim), over their number and not one less; zeros when there are none."""
     sample: int | None = None
     """How many were looked at; None for all."""
-    vectors: NDArray[np.float16] | None = None
-    """(k, dim): the first 1,024 of those, for what no mean says; None where none were kept."""
+    vectors: NDArray[np.float32] | None = None
+    """(k, dim): the first 1,024 of those, for what no mean says; None where none were kept. Rounded
+    to the half precision in which they are kept."""
 
 
 def statistics_of(vectors: NDArray[np.float32], *, n: int | None = None) -> Statistics:
@@ -39,7 +40,7 @@ def statistics_of(vectors: NDArray[np.float32], *, n: int | None = None) -> Stat
     mean = values.mean(axis=0) if k else np.zeros(dim)
     values -= mean
     covariance = values.T @ values / max(k, 1)
-    shown = vectors[:SHOWN].astype(np.float16)
+    shown = vectors[:SHOWN].astype(np.float16).astype(np.float32)
     for shared in (mean, covariance, shown):  # by all who ask
         shared.flags.writeable = False
     return Statistics(

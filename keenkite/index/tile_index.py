@@ -278,10 +278,14 @@ class TileIndex:
         rows = [found[tile_id].vector for tile_id in tile_ids]
         return np.array(rows, dtype=np.float32).reshape(len(rows), self.dim)
 
-    def scroll(self, filters: Filters | None = None) -> Iterator[Tile]:
-        """Every tile that the filters let through, in an order of no meaning."""
+    def scroll(self, filters: Filters | None = None, *, size: int = BLOCK) -> Iterator[Tile]:
+        """Every tile that the filters let through, read `size` at a time.
+
+        Their order has no meaning and is always the same: the first ones are a fair sample.
+        """
         conditions = (filters or Filters()).conditions()
-        for block in self._backend.scroll(conditions, fields=None, with_vectors=False):
+        blocks = self._backend.scroll(conditions, fields=None, with_vectors=False, block=size)
+        for block in blocks:
             for found in block:
                 yield tile_of(found.payload)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from keenkite.cloud import percent
 from keenkite.index import Filters, TileIndex
+from keenkite.retrieval.candidates import HIDDEN
 from keenkite.retrieval.conditions import Conditions
 from keenkite.retrieval.query import Query
 from keenkite.retrieval.readings import Readings
@@ -28,6 +31,9 @@ them, whatever the limit."""
 MANY_CLOUDY = 0.25
 """Part of the ground's tiles under cloud from which an answer speaks of it."""
 
+SAMPLE = 256
+"""Tiles that this is measured on."""
+
 
 def nothing(query: Query, readings: Readings, reason: str) -> Result:
     """The answer without a hit."""
@@ -45,17 +51,18 @@ def answer(
     hits: Sequence[Hit],
 ) -> Result:
     """The answer of so many hits, best first, those that the query skips among them."""
-    if not hits:
-        return nothing(query, readings, _why_empty(index, query))
     calibrated = conditions.calibrated
-    cut = CUT if query.min_confidence is None else query.min_confidence
-    page = hits[query.skip :]
-    # The first hit of an answer is shown whatever it is worth; that of a further page is not.
-    shown = [h for h in page if h.confidence >= cut or h.rank == 1]
     verdicts = {
         text: verdict_of(best, calibrated=calibrated, doubtful=readings.doubtful(text))
         for text, best in conditions.alone(query).items()
     }
+    if not hits:
+        empty = nothing(query, readings, _why_empty(index, query))
+        return replace(empty, verdicts=verdicts, calibrated=calibrated)
+    cut = CUT if query.min_confidence is None else query.min_confidence
+    page = hits[query.skip :]
+    # The first hit of an answer is shown whatever it is worth; that of a further page is not.
+    shown = [h for h in page if h.confidence >= cut or h.rank == 1]
     verdict = verdict_of(hits[0].confidence, calibrated=calibrated, doubtful=readings.any_doubtful)
     reason = _why_none(index, query, hits, readings) if verdict == "none" else None
     if not shown:
@@ -95,20 +102,21 @@ def _why_none(index: TileIndex, query: Query, hits: Sequence[Hit], readings: Rea
     spread = np.ptp([hit.confidence for hit in hits[:FIRST]])
     if len(hits) > 2 and spread <= FLAT:
         reasons.append("nothing stands out among the hits")
-    filters = query.filters
-    total = index.count(filters)
-    clear = index.count(_with_cloud(filters))
-    known = total - clear
-    if total and known / total >= MANY_CLOUDY and filters.max_cloud is None:
-        reasons.append(f"{percent(round(known / total, 2))} of the tiles are cloudy")
+    cloudy = _cloudy(index, query.filters)
+    if cloudy >= MANY_CLOUDY:
+        reasons.append(f"{percent(round(cloudy, 2))} of the tiles are cloudy")
     text = "; ".join(reasons)
     return f"{text}. {readings.wordings}" if readings.wordings else f"{text}."
 
 
-def _with_cloud(filters: Filters) -> Filters:
-    from dataclasses import replace
-
-    return replace(filters, max_cloud=0.5)
+def _cloudy(index: TileIndex, filters: Filters) -> float:
+    """The part of the ground's tiles that hides more than half, 0-1; of a sample where there are
+    many, since counting takes longer than the search."""
+    if filters.max_cloud is not None:
+        return 0.0
+    tiles = itertools.islice(index.scroll(filters, size=SAMPLE), SAMPLE)
+    cloudy = [tile.cloud > HIDDEN for tile in tiles if tile.cloud is not None]
+    return float(np.mean(cloudy)) if cloudy else 0.0
 
 
 def _why_empty(index: TileIndex, query: Query) -> str:

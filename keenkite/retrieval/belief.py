@@ -28,13 +28,17 @@ class Looked(Protocol):
         """By the search; None where it was not asked."""
 
     @property
+    def doubtful(self) -> bool:
+        """Whether the model may have read something else than what was meant."""
+
+    @property
     def patches_trained(self) -> bool:
         """Whether the model learnt what its patches show."""
 
 
 def believed(looked: Looked) -> Believed | None:
     """Which one to go by where map and search differ; None where they do not."""
-    if looked.confidence is None or looked.seen == 0:
+    if looked.confidence is None or looked.seen == 0 or looked.doubtful:
         return None
     if looked.found == (looked.confidence >= WEAK):
         return None
@@ -45,6 +49,11 @@ def belief(looked: Looked) -> str:
     """One sentence: what both say together, and which one to go by where they differ and why."""
     if looked.seen == 0:
         return "Nothing can be told of this tile: all of it is cloud or has no data."
+    if looked.doubtful:
+        return (
+            "Go by neither map nor search: this model was never taught such words, or may have "
+            "read something else in them."
+        )
     which = believed(looked)
     if which is None:
         return _alone(looked) if looked.confidence is None else _agreed(looked)

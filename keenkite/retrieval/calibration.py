@@ -29,6 +29,8 @@ DEFAULT = "default"
 class Measures:
     """What is measured of n tiles for one text; `docs/scoring.md` says why these."""
 
+    cosine: Floats
+    """(n,) the plain cosine with the text."""
     contrast: Floats
     """(n,) how far the text beats the best of six rivals."""
     look_alikes: Floats
@@ -43,6 +45,9 @@ class Measures:
 class Calibration:
     """Weights of the measures in the log-odds, and a constant."""
 
+    cosine: float
+    """0 for models whose cosines have another level for every text; those trained with a sigmoid
+    for each pair say by them alone whether a thing is there."""
     contrast: float
     look_alikes: float
     stands_out: float
@@ -86,7 +91,8 @@ class Calibration:
     def log_odds(self, measures: Measures) -> Floats:
         """(n,) ln(p / (1 - p)), where p is the confidence."""
         return np.asarray(
-            self.contrast * measures.contrast
+            self.cosine * measures.cosine
+            + self.contrast * measures.contrast
             + self.look_alikes * measures.look_alikes
             + self.stands_out * measures.stands_out
             + self.spread * measures.spread
@@ -100,7 +106,7 @@ class Calibration:
         return Calibration.from_json(weights)
 
 
-_WEIGHTS = ("contrast", "look_alikes", "stands_out", "spread", "doubt", "constant")
+_WEIGHTS = ("cosine", "contrast", "look_alikes", "stands_out", "spread", "doubt", "constant")
 
 
 def confidence(log_odds: Floats | float) -> Floats:

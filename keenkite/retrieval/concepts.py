@@ -77,6 +77,13 @@ class Background:
         # Over their number less one, so that few names spread no less than many.
         self.gram = self.centred.T @ self.centred / max(len(vectors) - 1, 1)
         """(dim, dim)"""
+        self._last: tuple[Vectors, Vectors] | None = None
+
+    def cosines(self, tiles: Vectors) -> Vectors:
+        """(k, dim) vectors -> (k, n) with the concepts; kept until others are asked for."""
+        if self._last is None or self._last[0] is not tiles:
+            self._last = tiles, np.asarray(tiles @ self.vectors.astype(np.float32).T)
+        return self._last[1]
 
     def others(self, text: Floats, synonym: float = SYNONYM) -> NDArray[np.bool_]:
         """(m,): which of the concepts do not mean nearly the same as `text`."""

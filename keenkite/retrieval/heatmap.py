@@ -16,7 +16,7 @@ they hide has no part in it, and 0 stands for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
@@ -86,6 +86,8 @@ class Heatmap:
     confidence: float | None = None
     """That the tile shows the thing, 0-1, as a search of its collection says; None where none was
     asked. See `confidence_of`."""
+    doubtful: bool = False
+    """Whether the model was never taught such words, or may have read something else in them."""
     patches_trained: bool = False
     """Whether the model learnt what its patches show, or whole pictures alone."""
 
@@ -178,11 +180,10 @@ def heatmaps(
     _check(encoder, rgb, mask)
     if not text.strip():
         raise InputError("The text is empty. Describe what to look for in a few words.")
-    trained = patches_trained(encoder)
+    trained, reading = patches_trained(encoder), read_text(text, encoder)
     query, rivals = concept_and_rivals(
-        encoder, read_text(text, encoder).concept, background,
-        synonym=_TAUGHT if trained else SYNONYM,
-    )  # fmt: skip
+        encoder, reading.concept, background, synonym=_TAUGHT if trained else SYNONYM
+    )
     if len(rivals) < 2:
         raise InputError("A map needs a background: two concepts or more that are not the text.")
     if grid_scale == 1:
@@ -193,7 +194,11 @@ def heatmaps(
         mask = np.zeros((len(rgb), TILE, TILE), bool)
     hidden = _hidden(mask, patches.shape[1])
     found = evidence(patches, query, rivals, seen=~hidden)
-    return [_to_map(text, *each, trained=trained) for each in zip(found, hidden, mask, strict=True)]
+    doubtful = reading.doubtful or reading.known is False
+    return [
+        replace(_to_map(text, *each), patches_trained=trained, doubtful=doubtful)
+        for each in zip(found, hidden, mask, strict=True)
+    ]
 
 
 def _check(encoder: Encoder, rgb: Pixels, mask: NDArray[np.bool_] | None) -> None:
@@ -229,8 +234,6 @@ def _to_map(
     found: NDArray[np.float32],
     hidden: NDArray[np.bool_],
     mask: NDArray[np.bool_],
-    *,
-    trained: bool,
 ) -> Heatmap:
     """Evidence of patches and which of them are hidden, (rows, cols), as a map.
 
@@ -253,7 +256,5 @@ def _to_map(
         rank = ndimage.gaussian_filter(found[nearest], _BESIDE, mode="nearest")
         best = np.unravel_index(int(np.where(hidden, -np.inf, rank).argmax()), rank.shape)
         peak = middle(values, covered, (int(best[0]), int(best[1])), TILE / rows)
-    return Heatmap(
-        text=text, values=values, grid=grid, peak=peak,
-        hidden=covered if covered.any() else None, patches_trained=trained,
-    )  # fmt: skip
+    somewhere = covered if covered.any() else None
+    return Heatmap(text=text, values=values, grid=grid, peak=peak, hidden=somewhere)

@@ -21,7 +21,6 @@ CANDIDATES, STEP = 64, 4
 MAX_CANDIDATES = 20_000
 """Tiles looked at, at most, to fill the limit with hits that do not overlap."""
 
-
 CLOUDY = 0.2
 """Cloudy part of a tile above which a clearer date of its ground is looked for."""
 
@@ -34,12 +33,7 @@ def recall(index: TileIndex, query: Query, conditions: Conditions) -> Iterator[C
     known: set[str] = set()
     while True:
         number = min(number, MAX_CANDIDATES)
-        if not filters.conditions() and number <= len(sought.best):
-            best = list(sought.best[:number])
-        else:
-            best = index.nearest(
-                sought.wanted.query, limit=number, filters=filters, with_vectors=True
-            )
+        best = sought.nearest(filters, number)
         matches = together([*matches, *best])
         matches = together([*matches, *_clearer(index, query, conditions, matches)])
         fresh = [match for match in matches if match.tile.id not in known]
@@ -79,12 +73,14 @@ def _clearer(
     """Clear dates of the ground that is under cloud in the tiles that were found."""
     cells = {m.tile.cell for m in matches if (m.tile.cloud or 0) > CLOUDY}
     cells -= {m.tile.cell for m in matches if (m.tile.cloud or 0) <= CLOUDY}
-    if not cells:
-        return []
     asked = query.filters.max_cloud
     cloud = CLOUDY if asked is None else min(float(asked), CLOUDY)
-    there = replace(query.filters, cells=tuple(sorted(cells)), max_cloud=cloud)
-    if query.filters.cells:
-        there = replace(there, cells=tuple(sorted(cells & set(query.filters.cells))))
-    vector = conditions.main.sought.wanted.query
-    return index.nearest(vector, limit=len(matches), filters=there, with_vectors=True)
+    vector, found = conditions.main.sought.wanted.query, list[Match]()
+    while cells:
+        there = replace(query.filters, cells=tuple(sorted(cells)), max_cloud=cloud)
+        some = index.nearest(vector, limit=len(matches), filters=there, with_vectors=True)
+        found += some
+        if len(some) < len(matches):
+            break
+        cells -= {m.tile.cell for m in some}  # the dates of one cell may fill the limit
+    return found

@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 
@@ -36,89 +36,25 @@ from keenkite.retrieval.concepts import (
     encode_concepts,
 )
 from keenkite.retrieval.look_alikes import Ground, LookAlikes
+from keenkite.retrieval.wanted import (
+    CONTRAST,
+    CORRECTION,
+    SPREAD,
+    USUAL,
+    Wanted,
+    contrast_of,
+    fit_of,
+)
 
-CORRECTION = 0.5
-"""Part of the background's mean that is subtracted. All of it ranks better where the background
-names everything that can be confused, and worse where it does not, or tiles show several things."""
-
-CONTRAST = 0.25
-"""Weight of the contrast in the evidence; the fit has the rest."""
-
-DRAWN = 6
-"""Rivals of which the best counts in the contrast."""
-
-USUAL, SPREAD = -0.8, 0.9
-"""Evidence of the usual ground for a text that is not there, and its spread: what is supposed of an
-index, with the weight of 20 tiles, before its own tiles are looked at."""
 SUPPOSED = 20
+"""Tiles that this supposition weighs as much as."""
 
 HIGHEST, NARROW, WIDE = 0.5, 0.5, 2.6
 """Bounds of what is believed of an index's usual ground: where a thing covers most of it, it does
 not stand out and is there all the same."""
 
-ALIKE_EVEN, ALIKE_SLOPE = 0.45, 0.1
-"""How evidence of examples becomes log-odds, for every model: it is 0 for the mean tile of the
-index and 1 for the examples themselves."""
-
 UNLIKE = 0.25
 """Weight of what a query is unlike, when nothing is given that it is like."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Wanted:
-    """One thing to look for, as vectors; `Scorer` makes them."""
-
-    query: Floats
-    """(dim,) what the index is asked for; of no particular norm."""
-    offset: float
-    """query·μ, the score of the mean tile."""
-    deviation: float
-    """√(queryᵀ Σ query), above 0."""
-    text: Floats | None = None
-    """(dim,) unit norm, before any correction; None for examples alone."""
-    rivals: Floats | None = None
-    """(m, dim) background concepts that mean something else; None when there are too few."""
-    floor: float = 0.0
-    """Mean cosine of the rivals with the index's tiles: what evidence counts from."""
-    unit: float = 1.0
-    """Cosine per unit of evidence."""
-    usual: float = USUAL
-    """Evidence of the usual ground: a quarter of the tiles has less."""
-    spread: float = SPREAD
-    """From the tenth of the tiles with the least evidence to the median."""
-    alike: Floats | None = None
-    """(dim,) what examples add to the query; None without examples."""
-    alike_offset: float = 0.0
-    """alike·μ"""
-    alike_span: float = 1.0
-    """How far above that the examples themselves are."""
-
-    def z(self, vectors: Vectors) -> Floats:
-        """(n, dim) -> (n,): standard deviations above the mean tile of the index."""
-        return np.asarray((vectors @ self.query - self.offset) / self.deviation)
-
-    def fit(self, vectors: Vectors) -> Floats:
-        """(n, dim) -> (n,): how far the text beats the rivals on average; in units of evidence."""
-        if self.text is None or self.rivals is None:
-            return np.zeros(len(vectors))
-        return _fit(vectors @ self.text, vectors @ self.rivals.mean(axis=0), self.floor, self.unit)
-
-    def contrast(self, vectors: Vectors) -> Floats:
-        """(n, dim) -> (n,): how far the text beats the best of six rivals; in units of evidence."""
-        if self.text is None or self.rivals is None:
-            return np.zeros(len(vectors))
-        return _contrast(vectors @ self.text, vectors @ self.rivals.T, self.unit)
-
-    def evidence(self, vectors: Vectors) -> Floats:
-        """(n, dim) -> (n,): what speaks for the text, of each tile by itself."""
-        return (1 - CONTRAST) * self.fit(vectors) + CONTRAST * self.contrast(vectors)
-
-    def example(self, vectors: Vectors) -> Floats:
-        """(n, dim) -> (n,): log-odds of each tile by itself that it is like the examples."""
-        if self.alike is None:
-            return np.zeros(len(vectors))
-        near = (vectors @ self.alike - self.alike_offset) / self.alike_span
-        return np.asarray((near - ALIKE_EVEN) / ALIKE_SLOPE)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -156,6 +92,7 @@ class Judge:
         evidence = (1 - CONTRAST) * fit + CONTRAST * contrast
         neighbours = self.look_alikes.of(vectors, ground)
         return Measures(
+            cosine=wanted.cosine(vectors),
             contrast=contrast,
             look_alikes=neighbours.difference(evidence, self._evidence),
             stands_out=(evidence - wanted.usual) / wanted.spread,
@@ -269,9 +206,10 @@ class Scorer:
         sample = self._sample
         evidence = np.zeros(0)
         if len(sample):
-            own, theirs = sample @ text.astype(np.float32), self._cosines[:, others]
-            fit = _fit(own, theirs.mean(axis=1), floor, self._unit)
-            evidence = (1 - CONTRAST) * fit + CONTRAST * _contrast(own, theirs, self._unit)
+            own = sample @ text.astype(np.float32)
+            theirs = self._background.cosines(sample)[:, others]
+            fit = fit_of(own, theirs.mean(axis=1), floor, self._unit)
+            evidence = (1 - CONTRAST) * fit + CONTRAST * contrast_of(own, theirs, self._unit)
         n = min(self._statistics.n, len(evidence))
         low, quarter, middle = np.percentile(evidence, (10, 25, 50)) if n else (0.0, 0.0, 0.0)
         usual = (n * min(quarter, HIGHEST) + SUPPOSED * USUAL) / (n + SUPPOSED)
@@ -282,44 +220,12 @@ class Scorer:
     def _sample(self) -> Vectors:
         vectors = self._statistics.vectors
         dim = len(self._statistics.mean)
-        return np.zeros((0, dim), np.float32) if vectors is None else vectors.astype(np.float32)
-
-    @cached_property
-    def _cosines(self) -> Vectors:
-        """(sample, background)"""
-        return np.asarray(self._sample @ self._background.vectors.astype(np.float32).T)
+        return np.zeros((0, dim), np.float32) if vectors is None else vectors
 
     def _deviation(self, query: Floats) -> float:
         """Of query·x over the index's tiles; never 0."""
         variance = float(query @ self._statistics.covariance @ query)
         return max(math.sqrt(max(variance, 0.0)), 1e-6)
-
-
-def _fit(own: Floats | Vectors, theirs: Floats | Vectors, floor: float, unit: float) -> Floats:
-    """How far the text beats the rivals' mean.
-
-    Args:
-        own: (n,) cosines of the tiles with the text.
-        theirs: (n,) means of their cosines with the rivals.
-        floor: mean of that over the index.
-        unit: of evidence.
-    """
-    return np.asarray((own - CORRECTION * theirs - (1 - CORRECTION) * floor) / unit, np.float64)
-
-
-def _contrast(own: Floats | Vectors, theirs: Floats | Vectors, unit: float) -> Floats:
-    """How far the text, (n,), beats the best of `DRAWN` of the rivals, (n, m), on average."""
-    ordered: Floats = np.sort(np.asarray(theirs, np.float64), axis=1)
-    best = ordered @ _shares(theirs.shape[1])
-    return np.asarray((own - best) / unit, np.float64)
-
-
-@lru_cache(maxsize=64)
-def _shares(number: int) -> Floats:
-    """(number,): how likely the i-th smallest is the largest of `DRAWN` drawn from all."""
-    drawn = min(DRAWN, number)
-    ways = [math.comb(i, drawn - 1) for i in range(number)]
-    return np.array([way / math.comb(number, drawn) for way in ways])
 
 
 def _way(mean: Floats, like: Vectors | None, unlike: Vectors | None) -> Floats:

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from keenkite.index import Filters, Match, TileIndex
+from keenkite.index.filters import Condition
 from keenkite.retrieval.calibration import log_confidence, log_odds_of
 from keenkite.retrieval.candidates import Candidates, vectors_of
 from keenkite.retrieval.concepts import Floats, Vectors
 from keenkite.retrieval.look_alikes import POOL, Ground
-from keenkite.retrieval.scoring import Judge, Scorer, Wanted
+from keenkite.retrieval.scoring import Judge, Scorer
 from keenkite.retrieval.spans import usual_span
+from keenkite.retrieval.wanted import Wanted
 
 NOWHERE = -40.0
 """ln of the confidence that a tile shows a thing when all of it is under cloud."""
 
 GLANCE = 32
 """Tiles looked at to say whether a thing is among those that filters let through."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Best:
+    """The best tiles that some filters let through."""
+
+    matches: Sequence[Match]
+    asked: int
+    """How many were asked for; with fewer than that, these are all there are."""
+
+    def answers(self, number: int) -> bool:
+        """Whether the best so many are among them."""
+        return number <= self.asked or len(self.matches) < self.asked
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,6 +47,8 @@ class Sought:
     """The index's best tiles for it, best z first, with vectors, whatever a query filters."""
     usual: float
     """The span that the index is mostly about, metres."""
+    _asked: dict[tuple[Condition, ...], _Best] = field(default_factory=dict)
+    """What `nearest` found, since a query is slow under filters and its answer is used twice."""
 
     @classmethod
     def of(cls, index: TileIndex, scorer: Scorer, wanted: Wanted, *, number: int = POOL) -> Sought:
@@ -59,13 +76,22 @@ class Sought:
             counts = np.maximum(np.log(candidates.clear), NOWHERE)
         return np.where(candidates.clear == 1, odds, log_odds_of(log_confidence(odds) + counts))
 
+    def nearest(self, filters: Filters, number: int) -> Sequence[Match]:
+        """Its best so many tiles among those that filters let through, with vectors."""
+        conditions = filters.conditions()
+        if not conditions and number <= len(self.best):
+            return self.best[:number]
+        known = self._asked.get(conditions)
+        if known is None or not known.answers(number):
+            best = self.index.nearest(
+                self.wanted.query, limit=number, filters=filters, with_vectors=True
+            )
+            known = self._asked[conditions] = _Best(matches=best, asked=number)
+        return known.matches[:number]
+
     def among(self, filters: Filters) -> float | None:
         """The highest log-odds among the tiles that filters let through; None without any."""
-        matches: Sequence[Match] = self.best[:GLANCE]
-        if filters.conditions():
-            matches = self.index.nearest(
-                self.wanted.query, limit=GLANCE, filters=filters, with_vectors=True
-            )
+        matches = self.nearest(filters, GLANCE)
         return float(self.seen(self.candidates(matches)).max()) if matches else None
 
     def parts(self, vectors: Vectors, ground: Ground) -> dict[str, float]:

@@ -101,7 +101,7 @@ class Tile:
             return cls(epsg=epsg, span=span, column=column, row=row, **facts)
         return cls(epsg=epsg, span=span, corner=(west, north), **facts)
 
-    @property
+    @cached_property
     def id(self) -> str:
         """ "32654-2240-345-3550-20240512T012345-S2B": cell, time (UTC) and platform."""
         return f"{self.cell}-{self.datetime.astimezone(UTC):%Y%m%dT%H%M%S}-{self.platform}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,18 @@ from keenkite.evaluation.sites import Sites, read_sites
 from keenkite.ground import distance_km
 from keenkite.retrieval.calibration import Calibration, confidence
 from keenkite.tiling import Tile
-from tests.support.sown import COLOURS, ENCODER, MILD, close_all, meadow, plain, seen, sow, tile
+from tests.support.fakes import FakeEncoder
+from tests.support.sown import (
+    COLOURS,
+    ENCODER,
+    PLAIN,
+    close_all,
+    meadow,
+    plain,
+    seen,
+    sow,
+    tile,
+)
 
 SLOPE, SHIFT = 0.4, 1.5
 """By which the made-up confidences are wrong."""
@@ -60,18 +72,28 @@ def at(tiles: list[Tile], text: str, present: bool) -> list[dict[str, Any]]:
 def shades(number: int) -> list[NDArray[np.float32]]:
     """Tiles of plain colours with more and less of what the texts name."""
     rng = np.random.default_rng(1)
+    grounds, colours = [seen(colour) for colour in PLAIN], [seen(text) for text in TEXTS]
     found = []
-    for vector in plain(number, noise=0.05):
+    for i in range(number):
         share = rng.uniform(0, 1.2, len(TEXTS)) * (rng.random(len(TEXTS)) < 0.5)
-        mix = vector + sum(s * seen(text) for s, text in zip(share, TEXTS, strict=True))
+        mix = grounds[i % len(PLAIN)] + share @ colours + 0.05 * rng.normal(size=ENCODER.dim)
         found.append((mix / np.linalg.norm(mix)).astype(np.float32))
     return found
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> TileIndex:
+@pytest.fixture(scope="module")
+def sown_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TileIndex]:
     tiles = meadow(20)
-    return sow(tmp_path, tiles, shades(len(tiles)))
+    with TileIndex.open(tmp_path_factory.mktemp("world") / "index", encoder=ENCODER) as index:
+        index.upsert(tiles, np.stack(shades(len(tiles))))
+        yield index
+
+
+@pytest.fixture
+def world(sown_world: TileIndex) -> Iterator[TileIndex]:
+    """400 tiles, without a calibration of their own."""
+    yield sown_world
+    sown_world.calibrate(None)
 
 
 def scores(index: TileIndex, text: str) -> dict[str, float]:
@@ -335,11 +357,10 @@ BAD: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("truth", "told"), BAD)
 def test_a_file_that_cannot_be_used_is_refused_by_feature(
-    tmp_path: Path, truth: Any, told: str
+    world: TileIndex, truth: Any, told: str
 ) -> None:
-    index = sow(tmp_path, meadow(2), plain(4))
     with pytest.raises(InputError, match=told):
-        Sites.of(index, truth)
+        Sites.of(world, truth)
 
 
 @pytest.mark.parametrize(("there", "gone"), [(4, 3), (20, 0), (0, 20), (20, 2), (2, 20)])
@@ -375,44 +396,56 @@ def test_lopsided_places_are_told(world: TileIndex) -> None:
     assert any("Few of the places are where the thing is not" in note for note in done.notes)
 
 
+class OtherEncoder(FakeEncoder):
+    """The same, under another name."""
+
+    name = "another"
+
+
 def test_another_encoder_is_refused(world: TileIndex) -> None:
     sites = Sites.of(world, collected(*truth_of(world, "red", 40, 0)))
     with pytest.raises(EncoderMismatchError):
-        calibrate(world, MILD, sites)
+        calibrate(world, OtherEncoder(), sites)
 
 
 # The command line.
 
 
+@dataclass(frozen=True)
 class Shell:
     """A collection of keenkite-tiny on the ground of a meadow, and a file of known places."""
 
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self.data, self.file = folder / "data", folder / "places.geojson"
-        self.tiles = meadow(6)
-        encoder = ClipEncoder.load("keenkite-tiny")
-        texts = encoder.encode_texts(["airport", "golf course", "forest", "sea"])
-        vectors = texts[np.arange(36) % 4] + 0.1 * np.random.default_rng(0).normal(
-            size=(36, encoder.dim)
-        ) / np.sqrt(encoder.dim)
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        with TileIndex.open(self.data, encoder=encoder) as index:
-            index.upsert(self.tiles, vectors.astype(np.float32))
+    data: Path
+    file: Path
+    capsys: pytest.CaptureFixture[str]
+    tiles: list[Tile]
 
     def write(self, *features: dict[str, Any]) -> None:
         self.file.write_text(json.dumps(collected(*features)))
 
     def run(self, *words: str, code: int = 0) -> tuple[str, str]:
-        self._capsys.readouterr()
+        self.capsys.readouterr()
         assert main([*words, "--data", str(self.data)]) == code
-        out, err = self._capsys.readouterr()
+        out, err = self.capsys.readouterr()
         return out, err
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shell") / "data"
+    encoder = ClipEncoder.load("keenkite-tiny")
+    texts = encoder.encode_texts(["airport", "golf course", "forest", "sea"])
+    noise = np.random.default_rng(0).normal(size=(36, encoder.dim)) / np.sqrt(encoder.dim)
+    vectors = texts[np.arange(36) % 4] + 0.1 * noise
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    with TileIndex.open(folder, encoder=encoder) as index:
+        index.upsert(meadow(6), vectors)
+    return folder
+
+
 @pytest.fixture
-def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
-    shell = Shell(tmp_path, capsys)
+def shell(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
+    shell = Shell(data, tmp_path / "places.geojson", capsys, meadow(6))
     shell.write(
         *at(shell.tiles[::4], "airport", True),
         *at(shell.tiles[1::4], "airport", False),

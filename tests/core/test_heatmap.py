@@ -326,9 +326,50 @@ def test_under_cloud_the_map_is_believed_whatever_the_model() -> None:
     assert "cloud" in heat.belief
 
 
+def test_of_words_that_a_model_was_never_taught_neither_is_believed() -> None:
+    class Taught(FakeEncoder):
+        vocabulary = ("red", "forest", "city")
+
+    heat = heatmap(Taught(), painted("red"), "wedding cake", background=BACKGROUND)
+    for sure in (None, 0.1, 0.9):
+        assert replace(heat, confidence=sure).believed is None
+        assert replace(heat, confidence=sure).belief.startswith("Go by neither")
+    assert not heatmap(Taught(), painted("red"), "reds", background=BACKGROUND).doubtful
+
+
 def test_a_map_knows_whether_its_model_learnt_what_patches_show() -> None:
     class Taught(FakeEncoder):
         patches_trained = True
 
     assert not look(painted("red")).patches_trained
     assert heatmap(Taught(), painted("red"), "red", background=BACKGROUND).patches_trained
+
+
+def test_a_text_is_read_as_a_search_reads_it() -> None:
+    class Taught(FakeEncoder):
+        vocabulary = ("red", "forest", "city")
+
+    one, many = (
+        heatmap(Taught(), painted("red"), text, background=BACKGROUND)
+        for text in ("red", ' "reds" ')
+    )
+    np.testing.assert_array_equal(one.values, many.values)
+    assert many.text == ' "reds" '
+
+
+def test_how_near_a_word_is_a_synonym_can_be_said() -> None:
+    names = ("red", "orange", "forest", "water")
+    counts = [
+        len(concept_and_rivals(FakeEncoder(), "red", names, synonym=near)[1])
+        for near in (-1.1, 0.6, 1.1)
+    ]
+    assert counts[0] == 0
+    assert counts[1] < len(names) == counts[2]
+
+
+def test_the_best_of_two_alike_is_the_one_within_a_thing() -> None:
+    tile = painted("red", np.s_[96:192, 96:192])  # nine patches
+    tile[32:64, 32:64] = WORDS["red"]  # one alone
+    row, col = look(tile).peak
+    assert 96 <= row < 192
+    assert 96 <= col < 192

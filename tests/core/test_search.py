@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from keenkite import utm
 from keenkite.area import Area
 from keenkite.errors import EncoderMismatchError, InputError
-from keenkite.retrieval import scoring
+from keenkite.index import Filters
 from keenkite.retrieval.query import Near, Query
-from keenkite.retrieval.result import Hit, Met, Result
+from keenkite.retrieval.result import Hit, Met, Result, verdict_of
 from keenkite.retrieval.search import search
 from keenkite.tiling import Tile
 from tests.support.memory_index import MemoryIndex
 from tests.support.sown import (
+    CALIBRATION,
     COLOURS,
     ENCODER,
     close_all,
@@ -216,11 +217,7 @@ def test_a_wide_tile_takes_no_place_from_two_better_ones_inside_it() -> None:
     assert wide.id not in find(index, "red", limit=28)
 
 
-def test_a_tile_of_another_span_must_be_surer_where_the_model_is_worse_at_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    worse = {"even": 2.25, "slope": 0.25, "doubt": 0.5}
-    monkeypatch.setitem(scoring._CALIBRATIONS, ENCODER.name, worse)
+def test_a_tile_of_another_span_must_be_surer_where_the_model_is_worse_at_it() -> None:
     tiles = [tile(300 + 8 * i, 3500) for i in range(12)]
     tiles += [
         inside(tiles[i], span=span, east=7000) for i, span in ((0, 1120), (1, 4480), (2, 560))
@@ -233,7 +230,7 @@ def test_a_tile_of_another_span_must_be_surer_where_the_model_is_worse_at_it(
     np.testing.assert_allclose(scores[0] - scores, [0, 0.5, 0.5, 1.0], atol=1e-5)
     for hit in result.hits:
         assert hit.parts is not None
-        assert hit.parts["alone"] == pytest.approx(hit.confidence)  # its look-alikes are its equals
+        assert hit.parts["look-alikes"] == pytest.approx(0, abs=1e-5)  # these are its equals
     # Of what is near, too; and an index of one span has no other.
     near = (Near(text="red", within_km=8),)
     beside = ask(MemoryIndex(tiles, vectors), "green", near=near, limit=30)
@@ -244,8 +241,8 @@ def test_a_tile_of_another_span_must_be_surer_where_the_model_is_worse_at_it(
     alone = ask(MemoryIndex(small, vectors[:12]), "red", limit=1)
     usual = ask(MemoryIndex(tiles[:12], vectors[:12]), "red", limit=1)
     assert alone.hits[0].score == pytest.approx(usual.hits[0].score)
-    monkeypatch.delitem(scoring._CALIBRATIONS, ENCODER.name)  # one that is not known to be
-    scores = np.array([hit.score for hit in ask(MemoryIndex(tiles, vectors), "red", limit=4).hits])
+    calm = MemoryIndex(tiles, vectors, calibration=CALIBRATION | {"doubt": 0.0})
+    scores = np.array([hit.score for hit in ask(calm, "red", limit=4).hits])
     np.testing.assert_allclose(scores, scores[0], atol=1e-5)
 
 
@@ -285,27 +282,29 @@ def test_more_is_looked_at_only_while_there_are_too_few_hits() -> None:
     vectors = [seen("water", 0.01, i) for i in range(300)]
     vectors += [seen("blue", 0.01, i) for i in range(16)]
     index = MemoryIndex([*many_dates(300), *meadow(4, column=400)], vectors)
-    assert len(find(index, "water", limit=1)) == 1
-    assert index.limits == [64]
-    index.limits.clear()
-    assert len(find(index, "water", limit=2)) == 2
-    assert index.limits == [64, 256, 1024]
-    index.limits.clear()
-    assert len(find(index, "water", limit=17)) == 17
-    assert index.limits == [256, 1024]  # at least five for each hit
-    index.limits.clear()
-    assert len(find(index, "water", limit=18)) == 17  # there are no more
-    assert index.limits == [256, 1024]
+    pool = 128  # look-alikes, and the first candidates where there is no filter
+    for limit, found, asked in (
+        (1, 1, [pool]),
+        (2, 2, [pool, 256, 1024]),
+        (17, 17, [pool, 256, 1024]),  # at least five for each hit
+        (18, 17, [pool, 256, 1024]),  # there are no more
+    ):
+        index.limits.clear()
+        assert len(find(index, "water", limit=limit)) == found
+        assert index.limits == asked
     index.limits.clear()
     assert len(find(index, "water", limit=64, overlap=True)) == 64
-    assert index.limits == [64]
+    assert index.limits == [pool]
+    index.limits.clear()
+    assert len(find(index, "water", limit=1, max_cloud=0.5)) == 1
+    assert index.limits == [pool, 64, 32]  # candidates that pass, and the text by itself
 
 
 def test_more_than_the_most_is_never_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("keenkite.retrieval.recall.MAX_CANDIDATES", 200)
     index = MemoryIndex(many_dates(300), [seen("water", 0.01, i) for i in range(300)])
     assert len(find(index, "water", limit=2)) == 1
-    assert index.limits == [64, 200]
+    assert index.limits == [128, 200]
 
 
 # Exclude
@@ -512,9 +511,19 @@ def test_the_parts_explain_the_confidence(water: MemoryIndex) -> None:
         assert [m.confidence for m in hit.of("near")] == pytest.approx(factors[1:3])
         assert [1 - m.confidence for m in hit.of("exclude")] == pytest.approx(factors[3:])
         assert set(hit.parts) == {
-            "z", "fit", "contrast", "evidence", "alone", "text", "near green within 5 km",
-            "near green within 2.5 km", "without red", "without red within 4 km",
+            "z", "fit", "contrast", "evidence", "look-alikes", "stands out", "spread", "text",
+            "near green within 5 km", "near green within 2.5 km", "without red",
+            "without red within 4 km",
         }  # fmt: skip
+        assert hit.parts["evidence"] == pytest.approx(
+            0.75 * hit.parts["fit"] + 0.25 * hit.parts["contrast"]
+        )
+        odds = sum(
+            CALIBRATION[kind] * hit.parts[kind.replace("_", " ").replace("look ", "look-")]
+            for kind in ("contrast", "look_alikes", "stands_out", "spread")
+        )
+        odds += CALIBRATION["constant"]
+        assert hit.parts["text"] == pytest.approx(1 / (1 + np.exp(-odds)))
     assert ask(water, "water", **asked).hits[0].parts is None
 
 
@@ -523,7 +532,10 @@ def test_without_a_background_the_parts_rest_on_z(water: MemoryIndex) -> None:
     for hit in search(water, ENCODER, query, background=(), explain=True).hits:
         assert hit.parts is not None
         assert [hit.parts[name] for name in ("fit", "contrast", "evidence")] == [0, 0, 0]
-        assert hit.parts["alone"] == pytest.approx(1 / (1 + np.exp(3 - hit.parts["z"])))
+        assert hit.parts["text"] == pytest.approx(hit.confidence)
+    alone = MemoryIndex([tile(300, 3500), tile(302, 3500)], [seen("water"), seen("red")])
+    (hit, _) = search(alone, ENCODER, Query(text="water", min_confidence=0), background=()).hits
+    assert hit.confidence == pytest.approx(1 / (1 + np.exp(3 - 1)))  # two tiles: z is 1
 
 
 def test_a_hit_is_one_shape_of_json() -> None:
@@ -542,12 +554,16 @@ def test_a_hit_is_one_shape_of_json() -> None:
     assert answer["verdict"] == result.verdict
     assert answer["reason"] is None
     assert answer["conditions"] == [
-        {"kind": "text", "text": "red", "within_km": None},
-        {"kind": "near", "text": "water", "within_km": 3},
-        {"kind": "exclude", "text": "snow", "within_km": None},
-        {"kind": "exclude", "text": "water", "within_km": 1},
-        {"kind": "exclude", "text": "blue", "within_km": 3},
+        {"kind": "text", "text": "red", "within_km": None, "verdict": "strong"},
+        {"kind": "near", "text": "water", "within_km": 3, "verdict": "strong"},
+        {"kind": "exclude", "text": "snow", "within_km": None, "verdict": "strong"},
+        {"kind": "exclude", "text": "water", "within_km": 1, "verdict": "strong"},
+        {"kind": "exclude", "text": "blue", "within_km": 3, "verdict": "strong"},
     ]
+    assert answer["verdicts"] == {
+        "red": "strong", "water": "strong", "snow": "none", "blue": "none",
+    }  # fmt: skip
+    assert (answer["notes"], answer["calibrated"], answer["below"]) == ([], True, 0)
     assert len(answer["hits"]) == 2
     first = answer["hits"][0]
     assert near.km == pytest.approx(2.24, abs=0.01)
@@ -556,7 +572,7 @@ def test_a_hit_is_one_shape_of_json() -> None:
     water = {
         "text": "water", "named": "nearest", "km": 2.24, "km_error": 2.24,
         "tile_id": tiles[1].id, "tile_confidence": round(near.confidence, 4),
-        "lon": round(tiles[1].lon, 5), "lat": round(tiles[1].lat, 5),
+        "lon": round(tiles[1].lon, 4), "lat": round(tiles[1].lat, 4),
     }  # fmt: skip
     assert first == {
         "rank": 1,
@@ -581,7 +597,7 @@ def test_a_hit_is_one_shape_of_json() -> None:
                 "text": "blue", "within_km": 3, "confidence": round(blue.confidence, 4),
                 "named": "surest", "km": round(blue.km, 2), "km_error": 2.24,
                 "tile_id": blue.tile.id, "tile_confidence": round(blue.tile_confidence, 4),
-                "lon": round(blue.tile.lon, 5), "lat": round(blue.tile.lat, 5),
+                "lon": round(blue.tile.lon, 4), "lat": round(blue.tile.lat, 4),
             },
         ],
         "parts": {name: round(value, 4) for name, value in hit.parts.items()},
@@ -603,8 +619,6 @@ def test_distances_are_told_to_ten_metres() -> None:
     [(1, "strong"), (0.7, "strong"), (0.699, "weak"), (0.3, "weak"), (0.299, "none"), (0, "none")],
 )
 def test_the_verdict_is_that_of_the_best_hit(confidence: float, verdict: str) -> None:
-    from keenkite.retrieval.result import verdict_of
-
     assert verdict_of(confidence) == verdict
 
 
@@ -617,7 +631,8 @@ def test_an_empty_index_says_so(tmp_path: Path) -> None:
     assert result.hits == ()
     assert result.verdict == "none"
     assert "no tiles yet" in (result.reason or "")
-    assert [asked.kind for asked in result.conditions] == ["text", "near"]
+    assert result.verdicts == {"water": "none", "sea": "none"}
+    assert result.conditions == ()
 
 
 def test_an_empty_answer_names_the_filters_that_no_tile_passes() -> None:
@@ -642,8 +657,6 @@ def test_an_empty_answer_names_the_filters_that_no_tile_passes() -> None:
         assert result.reason == f"no tile of 6 passes {name}"
     both = ask(index, "water", area=nowhere, regions=("nowhere",), max_cloud=0.5)
     assert both.reason == "no tile of 6 passes the area nor the regions"
-    from keenkite.index import Filters
-
     cells = ask(index, "water", filters=Filters(cells=("32654-2240-1-1",), tile_ids=("x",)))
     assert cells.reason == "no tile of 6 passes the cells nor the tile ids"
 

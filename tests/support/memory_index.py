@@ -84,7 +84,7 @@ class MemoryIndex:
         number = {tile.id: i for i, tile in enumerate(self.tiles)}
         return self.all[[number[tile_id] for tile_id in tile_ids]]
 
-    def scroll(self, filters: Filters | None = None) -> Iterator[Tile]:
+    def scroll(self, filters: Filters | None = None, *, size: int = 1000) -> Iterator[Tile]:
         return (tile for tile in self.tiles if _passes(tile, filters))
 
 

@@ -296,5 +296,7 @@ def _labels(shard: engine.EdgeShard, ids: Sequence[str]) -> dict[str, list[str]]
 
 
 def _found(point: Any, score: float | None = None) -> Found:
-    vector = None if point.vector is None else np.asarray(point.vector[VECTOR], dtype=np.float32)
+    # The engine makes a new list of numbers each time that it is asked for the vector.
+    vectors = point.vector
+    vector = None if vectors is None else np.asarray(vectors[VECTOR], dtype=np.float32)
     return Found(id=str(point.id), payload=point.payload or {}, score=score, vector=vector)
