@@ -14,8 +14,8 @@ from keenkite.retrieval.candidates import Candidates, vectors_of
 from keenkite.retrieval.concepts import Floats, Vectors
 from keenkite.retrieval.look_alikes import POOL, Ground
 from keenkite.retrieval.scoring import Judge, Scorer
-from keenkite.retrieval.wanted import Wanted
 from keenkite.retrieval.spans import usual_span
+from keenkite.retrieval.wanted import Wanted
 
 NOWHERE = -40.0
 """ln of the confidence that a tile shows a thing when all of it is under cloud."""
@@ -100,6 +100,7 @@ class Sought:
         measures = self.judge.measures(vectors, ground)
         measured = {
             "z": wanted.z(vectors),
+            "cosine": measures.cosine,
             "fit": wanted.fit(vectors),
             "contrast": measures.contrast,
             "evidence": wanted.evidence(vectors),
