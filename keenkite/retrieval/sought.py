@@ -100,6 +100,7 @@ class Sought:
         measures = self.judge.measures(vectors, ground)
         measured = {
             "z": wanted.z(vectors),
+            "cosine": measures.cosine,
             "fit": wanted.fit(vectors),
             "contrast": measures.contrast,
             "evidence": wanted.evidence(vectors),

@@ -22,7 +22,8 @@ from keenkite.retrieval.concepts import (
     encode_concepts,
 )
 from keenkite.retrieval.look_alikes import POOL, Ground, LookAlikes
-from keenkite.retrieval.scoring import Judge, Scorer, Wanted
+from keenkite.retrieval.scoring import Judge, Scorer
+from keenkite.retrieval.wanted import Wanted
 from tests.support.fakes import FakeEncoder
 from tests.support.paths import SHARED
 from tests.support.points import unit
@@ -36,7 +37,7 @@ def statistics(vectors: NDArray[np.float32], *, shown: int | None = None) -> Sta
     exact = vectors.astype(np.float64)
     return Statistics(
         n=len(exact), mean=exact.mean(axis=0), covariance=np.cov(exact.T, bias=True),
-        vectors=None if shown == 0 else vectors[:shown].astype(np.float16),
+        vectors=None if shown == 0 else vectors[:shown],
     )  # fmt: skip
 
 
@@ -190,8 +191,8 @@ def test_the_usual_ground_is_told_by_a_sample_and_by_what_is_supposed_of_any(
     some = vectors[:number]
     wanted = Scorer(ENCODER, statistics(some), COLOURS).wanted("water")
     usual, spread = usual_ground(wanted.evidence(some), number)
-    assert wanted.usual == pytest.approx(usual, abs=2e-3)  # the sample is kept as float16
-    assert wanted.spread == pytest.approx(spread, abs=2e-3)
+    assert wanted.usual == pytest.approx(usual, abs=1e-5)
+    assert wanted.spread == pytest.approx(spread, abs=1e-5)
 
 
 def test_the_sample_of_a_large_index_counts_as_often_as_it_has_tiles(
@@ -199,8 +200,8 @@ def test_the_sample_of_a_large_index_counts_as_often_as_it_has_tiles(
 ) -> None:
     wanted = Scorer(ENCODER, statistics(vectors, shown=50), COLOURS).wanted("water")
     usual, spread = usual_ground(wanted.evidence(vectors[:50]), 50)
-    assert wanted.usual == pytest.approx(usual, abs=2e-3)
-    assert wanted.spread == pytest.approx(spread, abs=2e-3)
+    assert wanted.usual == pytest.approx(usual, abs=1e-5)
+    assert wanted.spread == pytest.approx(spread, abs=1e-5)
 
 
 def test_without_a_sample_the_usual_ground_is_what_is_supposed(
@@ -239,14 +240,15 @@ def test_log_odds_are_the_calibrated_measures_less_a_doubt_for_each_octave(
     ).of(vectors, ground)
     more = alike.difference(evidence, evidence[pool])
     stands_out = (evidence - wanted.usual) / wanted.spread
+    cosine = vectors @ encode_concepts(ENCODER, ["water"])[0]
+    np.testing.assert_allclose(measures.cosine, cosine, rtol=1e-6)
     np.testing.assert_allclose(measures.contrast, contrast)
     np.testing.assert_allclose(measures.look_alikes, more, atol=1e-6)
     np.testing.assert_allclose(measures.stands_out, stands_out, rtol=1e-6)
     assert measures.spread == wanted.spread
     octaves = np.random.default_rng(1).integers(0, 3, len(vectors)).astype(float)
-    expected = (
-        4 * contrast + 3 * more + 0.5 * stands_out + 0.5 * wanted.spread - 3 - 0.5 * octaves
-    )  # as in CALIBRATION
+    expected = 2 * cosine + 4 * contrast + 3 * more + 0.5 * stands_out + 0.5 * wanted.spread - 4
+    expected -= 0.5 * octaves  # as in CALIBRATION
     found = judge.log_odds(vectors, ground, octaves)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 

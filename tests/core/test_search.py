@@ -297,7 +297,7 @@ def test_more_is_looked_at_only_while_there_are_too_few_hits() -> None:
     assert index.limits == [pool]
     index.limits.clear()
     assert len(find(index, "water", limit=1, max_cloud=0.5)) == 1
-    assert index.limits == [pool, 64, 32]  # candidates that pass, and the text by itself
+    assert index.limits == [pool, 64]  # and candidates that pass, which tell the text's verdict too
 
 
 def test_more_than_the_most_is_never_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -511,8 +511,8 @@ def test_the_parts_explain_the_confidence(water: MemoryIndex) -> None:
         assert [m.confidence for m in hit.of("near")] == pytest.approx(factors[1:3])
         assert [1 - m.confidence for m in hit.of("exclude")] == pytest.approx(factors[3:])
         assert set(hit.parts) == {
-            "z", "fit", "contrast", "evidence", "look-alikes", "stands out", "spread", "text",
-            "near green within 5 km", "near green within 2.5 km", "without red",
+            "z", "cosine", "fit", "contrast", "evidence", "look-alikes", "stands out", "spread",
+            "text", "near green within 5 km", "near green within 2.5 km", "without red",
             "without red within 4 km",
         }  # fmt: skip
         assert hit.parts["evidence"] == pytest.approx(
@@ -520,7 +520,7 @@ def test_the_parts_explain_the_confidence(water: MemoryIndex) -> None:
         )
         odds = sum(
             CALIBRATION[kind] * hit.parts[kind.replace("_", " ").replace("look ", "look-")]
-            for kind in ("contrast", "look_alikes", "stands_out", "spread")
+            for kind in ("cosine", "contrast", "look_alikes", "stands_out", "spread")
         )
         odds += CALIBRATION["constant"]
         assert hit.parts["text"] == pytest.approx(1 / (1 + np.exp(-odds)))
@@ -581,6 +581,13 @@ def test_a_hit_is_one_shape_of_json() -> None:
         "lat": round(tiles[0].lat, 5),
         "datetime": "2024-05-01T00:00:00+00:00",
         "confidence": round(hit.confidence, 4),
+        "factors": {
+            "red": round(hit.of("text")[0].confidence, 4),
+            "water within 3 km": round(near.confidence, 4),
+            "without snow": round(1 - snow.confidence, 4),
+            "without water within 1 km": round(1 - close.confidence, 4),
+            "without blue within 3 km": round(1 - blue.confidence, 4),
+        },
         "score": round(hit.score, 4),
         "cloud": 0.0,
         "cover": {"water": 0.0, "vegetation": 0.5, "bare": 0.5, "snow": 0.0},

@@ -47,7 +47,7 @@ class MemoryIndex:
         exact = self.all.astype(np.float64)
         return Statistics(
             n=len(exact), mean=exact.mean(axis=0),
-            covariance=np.cov(exact.T, bias=True), vectors=self.all[:1024].astype(np.float16),
+            covariance=np.cov(exact.T, bias=True), vectors=self.all[:1024],
         )  # fmt: skip
 
     def calibration(self) -> dict[str, Any] | None:
