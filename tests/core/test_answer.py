@@ -136,13 +136,8 @@ def test_strong_asks_for_more_where_no_confidence_was_ever_measured() -> None:
 def test_what_was_measured_is_strong_from_070() -> None:
     index = mild()
     index.kept = {
-<<<<<<< HEAD
-        "cosine": 0.0, "contrast": 1.0, "look_alikes": 1.0, "stands_out": 0.5, "spread": 0.0, "doubt": 0.0,
-        "constant": -1.5,
-=======
         "cosine": 0.0, "contrast": 1.0, "look_alikes": 1.0, "stands_out": 0.5, "spread": 0.0,
         "doubt": 0.0, "constant": -1.5,
->>>>>>> tests1
     }  # fmt: skip
     found = ask(index, "red", limit=60, min_confidence=0)
     assert found.calibrated

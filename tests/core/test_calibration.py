@@ -27,13 +27,8 @@ from tests.support.memory_index import MemoryIndex
 from tests.support.sown import CALIBRATION, COLOURS, ENCODER, close_all, meadow, plain, seen, sow
 
 WEIGHTS = {
-<<<<<<< HEAD
-    "cosine": 17.0, "contrast": 2.0, "look_alikes": 3.0, "stands_out": 5.0, "spread": 7.0, "doubt": 11.0,
-    "constant": -13.0,
-=======
     "cosine": 17.0, "contrast": 2.0, "look_alikes": 3.0, "stands_out": 5.0, "spread": 7.0,
     "doubt": 11.0, "constant": -13.0,
->>>>>>> tests1
 }  # fmt: skip
 
 
@@ -55,16 +50,6 @@ def world() -> tuple[list[Any], list[Any]]:
 
 def test_log_odds_are_a_weighted_sum_of_the_measures_and_a_constant() -> None:
     measures = Measures(
-<<<<<<< HEAD
-        cosine=np.array([0.0, 0.0, 1.0]), contrast=np.array([1.0, 0.0, 0.5]),
-        look_alikes=np.array([0.0, 1.0, -0.5]),
-        stands_out=np.array([0.0, 0.0, 2.0]), spread=0.25,
-    )  # fmt: skip
-    found = Calibration.from_json(WEIGHTS).log_odds(measures)
-    # 7 · .25 - 13 = -11.25, and 2, 3 and 17 + 1 - 1.5 + 10 for the tiles. The doubt is of tiles, not
-    # of measures.
-    np.testing.assert_allclose(found, [-9.25, -8.25, 15.25])
-=======
         cosine=np.array([0.0, 0.0, 0.1]), contrast=np.array([1.0, 0.0, 0.5]),
         look_alikes=np.array([0.0, 1.0, -0.5]), stands_out=np.array([0.0, 0.0, 2.0]), spread=0.25,
     )  # fmt: skip
@@ -72,7 +57,6 @@ def test_log_odds_are_a_weighted_sum_of_the_measures_and_a_constant() -> None:
     # 7 · .25 - 13 = -11.25, and 2, 3 and 1.7 + 1 - 1.5 + 10 for the tiles. The doubt is of tiles,
     # not of measures.
     np.testing.assert_allclose(found, [-9.25, -8.25, -0.05])
->>>>>>> tests1
 
 
 def test_weights_survive_json_and_are_all_there_is_to_it() -> None:
@@ -86,13 +70,8 @@ def test_weights_survive_json_and_are_all_there_is_to_it() -> None:
 def test_a_stretched_one_is_platts_scaling_of_the_log_odds(slope: float, shift: float) -> None:
     rng = np.random.default_rng(0)
     measures = Measures(
-<<<<<<< HEAD
-        cosine=rng.normal(size=9), contrast=rng.normal(size=9), look_alikes=rng.normal(size=9), stands_out=rng.normal(size=9),
-        spread=1.3,
-=======
         cosine=rng.normal(size=9), contrast=rng.normal(size=9), look_alikes=rng.normal(size=9),
         stands_out=rng.normal(size=9), spread=1.3,
->>>>>>> tests1
     )  # fmt: skip
     one = Calibration.from_json(WEIGHTS)
     other = one.stretched(slope, shift)

@@ -15,13 +15,8 @@ from tests.support.fakes import WORDS, FakeEncoder
 
 ENCODER = FakeEncoder()
 CALIBRATION = {
-<<<<<<< HEAD
-    "cosine": 0.0, "contrast": 4.0, "look_alikes": 3.0, "stands_out": 0.5, "spread": 0.5, "doubt": 0.5,
-    "constant": -3.0,
-=======
     "cosine": 2.0, "contrast": 4.0, "look_alikes": 3.0, "stands_out": 0.5, "spread": 0.5,
     "doubt": 0.5, "constant": -4.0,
->>>>>>> tests1
 }  # fmt: skip
 """Fits what this encoder sees: a tile may show two colours at once. So no test hangs on the numbers
 that are shipped for a model."""
