@@ -35,6 +35,11 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.4g} %"
 
 
+def cloud_text(fraction: float | None) -> str:
+    """A tile's cloud, in the one form that is used for it: "cloud 20 %"."""
+    return "cloud unknown" if fraction is None else f"cloud {percent(fraction)}"
+
+
 def _number(value: object) -> float | None:
     if isinstance(value, str):
         match = re.fullmatch(r"\s*([0-9.eE+-]+)\s*(%?)\s*", value)

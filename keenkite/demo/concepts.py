@@ -20,16 +20,27 @@ class Concept:
 
 
 CONCEPTS: tuple[Concept, ...] = (
-    Concept("airport", ("airport", "airfield", "runway", "aerodrome"), True),
-    Concept("highway", ("highway", "motorway", "expressway", "freeway"), False),
+    Concept("airport", ("airport", "airfield", "runway", "aerodrome", "landing strip"), True),
+    Concept(
+        "highway",
+        ("highway", "motorway", "expressway", "freeway", "dual carriageway", "major road"),
+        False,
+    ),
     Concept("golf course", ("golf course", "golf club", "golf links", "fairways"), True),
-    Concept("park", ("park", "city park", "urban park", "public garden"), True),
+    Concept(
+        "park",
+        ("park", "city park", "urban park", "public garden", "botanical garden", "green space"),
+        True,
+    ),
     Concept("dam", ("dam", "dam wall", "hydroelectric dam", "barrage"), True),
     Concept("lake", ("lake", "natural lake", "large pond"), True),
     Concept("reservoir", ("reservoir", "dam lake", "artificial lake", "impoundment"), True),
     Concept(
         "sports ground",
-        ("sports ground", "athletics track", "stadium", "running track", "playing fields"),
+        (
+            "sports ground", "athletics track", "stadium", "running track", "playing fields",
+            "football pitch", "sports complex", "sports field",
+        ),
         True,
     ),
     Concept(
@@ -37,19 +48,41 @@ CONCEPTS: tuple[Concept, ...] = (
         ("railway station", "train station", "large station", "rail yard", "station"),
         True,
     ),
-    Concept("harbour", ("harbour", "harbor", "port", "docks", "fishing port"), True),
+    Concept(
+        "harbour",
+        ("harbour", "harbor", "port", "docks", "fishing port", "seaport", "marina"),
+        True,
+    ),
     Concept("coast", ("coast", "shoreline", "beach", "seaside", "coastline"), False),
     Concept("sea", ("sea", "ocean", "open sea"), False),
     Concept(
-        "solar farm", ("solar farm", "solar panels", "solar power plant", "photovoltaic park"), True
+        "solar farm",
+        (
+            "solar farm", "solar panels", "solar power plant", "photovoltaic park", "solar park",
+            "photovoltaic power station",
+        ),
+        True,
     ),
-    Concept("river", ("river", "stream", "meandering river", "riverbank"), False),
-    Concept("forest", ("forest", "woodland", "wooded mountains", "trees"), False, False),
-    Concept("farmland", ("farmland", "fields", "rice paddies", "cropland"), False, False),
-    Concept("residential", ("residential", "houses", "town", "residential area"), False, False),
+    Concept("river", ("river", "stream", "meandering river", "riverbank", "creek"), False),
+    Concept("forest", ("forest", "woodland", "wooded mountains", "trees", "woods"), False, False),
     Concept(
-        "industrial", ("industrial", "factories", "warehouses", "industrial area"), False, False
+        "farmland",
+        ("farmland", "fields", "rice paddies", "cropland", "agricultural land"),
+        False,
+        False,
     ),
-)
+    Concept(
+        "residential",
+        ("residential", "houses", "town", "residential area", "housing", "village", "suburb"),
+        False,
+        False,
+    ),
+    Concept(
+        "industrial",
+        ("industrial", "factories", "warehouses", "industrial area", "industrial zone"),
+        False,
+        False,
+    ),
+)  # fmt: skip
 NAMES: tuple[str, ...] = tuple(concept.name for concept in CONCEPTS)
 BIT: dict[str, int] = {name: 1 << i for i, name in enumerate(NAMES)}

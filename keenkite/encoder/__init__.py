@@ -2,7 +2,16 @@
 
 from keenkite.encoder.clip import ClipEncoder
 from keenkite.encoder.names import name_of
-from keenkite.encoder.protocol import Encoder, Pixels, Rgb, Vectors, bands_of
+from keenkite.encoder.protocol import (
+    Encoder,
+    Pixels,
+    Rgb,
+    Vectors,
+    bands_of,
+    patches_trained,
+    room_of,
+    vocabulary_of,
+)
 from keenkite.encoder.tokens import encode_tokens
 
 __all__ = [
@@ -14,4 +23,7 @@ __all__ = [
     "bands_of",
     "encode_tokens",
     "name_of",
+    "patches_trained",
+    "room_of",
+    "vocabulary_of",
 ]

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from bisect import bisect_right
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,6 +52,10 @@ class ClipEncoder:
         """The length of every vector."""
         self.bands = record.bands
         """The sensor's bands it wants to be shown, in their order; None: red, green, blue."""
+        self.vocabulary = record.vocabulary
+        """All that it was taught to name, each with other wordings; None: no such bounds."""
+        self.patches_trained = record.patches_trained
+        """Whether it learnt what single patches show, or whole pictures alone."""
         tower: Any = model.to(device=device, dtype=dtype)
         self._model = tower
         self._device = device
@@ -162,6 +166,10 @@ class ClipEncoder:
             return np.zeros((0, self.dim), np.float32)
         return np.stack([known[text] for text in texts])
 
+    def room(self, text: str) -> int:
+        """Tokens that it would still read after a text; below 0, how many it would not read."""
+        return self._words.length - self._words.marks - self._words.count(text)
+
     def patch_features(self, rgb: Pixels, *, grid_scale: int = 1) -> Vectors:
         """ClearCLIP features: (n, 224, 224, channels) -> float32 (n, rows, cols, dim), unit norm.
 
@@ -231,19 +239,17 @@ class ClipEncoder:
 
     def _cut(self, text: str) -> str:
         """The text's first words that fit the model; the text itself where it fits."""
-
-        def count(words: list[str]) -> int:
-            return self._words.count(" ".join(words))
-
-        room = self._words.length - self._words.marks
-        words = text.split()
-        total = count(words)
-        if total == 0:
+        if self._words.count(text) == 0:
             raise InputError(f"The text {text!r} holds nothing to read. Describe it in words.")
-        if total <= room:
+        if self.room(text) >= 0:
             return text
+        words = text.split()
+
+        def too_long(n: int) -> bool:
+            return self.room(" ".join(words[:n])) < 0
+
         # The first word stays however long it is; the tokenizer then cuts within it.
-        kept = bisect_right(range(2, len(words)), room, key=lambda n: count(words[:n])) + 1
+        kept = bisect_left(range(2, len(words)), True, key=too_long) + 1
         logger.warning(
             "The model reads %d tokens: of this text only the first %d of %d words count: %.60s…",
             self._words.length,

@@ -63,12 +63,21 @@ class ModelRecord:
     bands: tuple[str, ...] | None = None
     """The sensor's bands it sees, as reflectance × 10,000. None: red, green, blue as bytes."""
 
+    patches_trained: bool = False
+    """Whether its patches were taught what they show; else it learnt from whole pictures alone."""
+
     tag: str | None = None
     """The open_clip tag that means the same weights, and so the same record."""
 
     file_says: bool = False
     """Whether how many tokens and pixels the towers take is read off the file's shapes. Else they
     are those of the architecture, and a file that differs is not this model's."""
+
+    vocabulary: Mapping[str, tuple[str, ...]] | None = field(
+        default=None, repr=False, compare=False
+    )
+    """All that it was taught to name, each with the other wordings of the same thing; None: it
+    learnt from the captions of the world at large."""
 
     own_config: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
     """An open_clip configuration that came with the weights; None: open_clip's own by name."""
@@ -100,7 +109,16 @@ def tiny() -> ModelRecord:
         architecture=TINY,
         quick_gelu=config.get("quick_gelu", False),
         source=_packaged("safetensors"),
+        vocabulary=_vocabulary(_packaged("txt").read_text("utf-8")),
+        patches_trained=True,
     )
+
+
+def _vocabulary(table: str) -> Mapping[str, tuple[str, ...]]:
+    """Of lines, each with the wordings of one thing: "harbour, port"; # begins a remark."""
+    lines = [line for line in table.splitlines() if not line.startswith("#")]
+    things = [tuple(way.strip() for way in line.split(",")) for line in lines]
+    return {way: tuple(w for w in ways if w != way) for ways in things for way in ways}
 
 
 def _packaged(suffix: str) -> Path:

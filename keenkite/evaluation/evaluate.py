@@ -27,8 +27,10 @@ from keenkite.errors import InputError
 from keenkite.evaluation.vector_table import VectorTable
 from keenkite.files import make_folder, write_whole
 from keenkite.index.statistics import statistics_of
+from keenkite.retrieval.calibration import confidence
 from keenkite.retrieval.concepts import Vectors, encode_concepts
-from keenkite.retrieval.scoring import Scorer, confidence
+from keenkite.retrieval.look_alikes import POOL, Ground
+from keenkite.retrieval.scoring import Scorer
 from keenkite.tiling import TILE
 
 Fit = Literal["resize", "mosaic"]
@@ -228,12 +230,10 @@ def _scorer(encoder: Encoder, vectors: Vectors, names: Sequence[str]) -> Scorer:
 
 
 def _order(scorer: Scorer, name: str, vectors: Vectors) -> NDArray[np.float64]:
-    """(n,) log-odds of each image, in the images' own order."""
-    wanted = scorer.wanted(name)
-    order = np.argsort(-wanted.z(vectors), kind="stable")
-    odds = np.empty(len(vectors))
-    odds[order] = wanted.judge(vectors[order])
-    return odds
+    """(n,) log-odds of each image, in the images' own order; each is ground of its own."""
+    wanted, ground = scorer.wanted(name), Ground.apart(len(vectors))
+    best = np.argsort(-wanted.z(vectors), kind="stable")[:POOL]
+    return scorer.judge(wanted, vectors[best], ground.part(best)).log_odds(vectors, ground)
 
 
 def _precision(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> float:

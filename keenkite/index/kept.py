@@ -139,26 +139,28 @@ def _to_json(statistics: Statistics) -> dict[str, Any]:
     return {
         "n": statistics.n,
         "sample": statistics.sample,
-        "mean": _text(statistics.mean),
-        "covariance": _text(triangle),
+        "mean": _text(statistics.mean, "<f8"),
+        "covariance": _text(triangle, "<f8"),
+        "vectors": _text(np.asarray(statistics.vectors), "<f2"),
     }
 
 
 def _from_json(value: dict[str, Any]) -> Statistics:
-    mean, triangle = (_numbers(value[name]) for name in ("mean", "covariance"))
+    mean, triangle = (
+        np.frombuffer(base64.b64decode(value[name]), "<f8").astype(np.float64)
+        for name in ("mean", "covariance")
+    )
     covariance = np.zeros((len(mean), len(mean)))
     rows, cols = np.triu_indices(len(mean))
     covariance[rows, cols] = covariance[cols, rows] = triangle
-    for shared in (mean, covariance):  # by all who ask
+    vectors = np.frombuffer(base64.b64decode(value["vectors"]), "<f2").astype(np.float16)
+    vectors = vectors.reshape(-1, len(mean))
+    for shared in (mean, covariance, vectors):  # by all who ask
         shared.flags.writeable = False
     return Statistics(
-        n=value["n"], sample=value["sample"], mean=mean, covariance=covariance
-    )  # fmt: skip
+        n=value["n"], sample=value["sample"], mean=mean, covariance=covariance, vectors=vectors
+    )
 
 
-def _text(values: np.ndarray[Any, np.dtype[np.float64]]) -> str:
-    return base64.b64encode(values.astype("<f8").tobytes()).decode()
-
-
-def _numbers(text: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.frombuffer(base64.b64decode(text), "<f8").astype(np.float64)
+def _text(values: np.ndarray[Any, np.dtype[Any]], kind: str) -> str:
+    return base64.b64encode(values.astype(kind).tobytes()).decode()

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+SHOWN = 1024
+"""Vectors that are kept as they are, beside mean and covariance."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
@@ -20,6 +23,8 @@ class Statistics:
     """(dim, dim), over their number and not one less; zeros when there are none."""
     sample: int | None = None
     """How many were looked at; None for all."""
+    vectors: NDArray[np.float16] | None = None
+    """(k, dim): the first 1,024 of those, for what no mean says; None where none were kept."""
 
 
 def statistics_of(vectors: NDArray[np.float32], *, n: int | None = None) -> Statistics:
@@ -34,6 +39,9 @@ def statistics_of(vectors: NDArray[np.float32], *, n: int | None = None) -> Stat
     mean = values.mean(axis=0) if k else np.zeros(dim)
     values -= mean
     covariance = values.T @ values / max(k, 1)
-    for shared in (mean, covariance):  # by all who ask
+    shown = vectors[:SHOWN].astype(np.float16)
+    for shared in (mean, covariance, shown):  # by all who ask
         shared.flags.writeable = False
-    return Statistics(n=k if n is None else n, sample=k, mean=mean, covariance=covariance)
+    return Statistics(
+        n=k if n is None else n, sample=k, mean=mean, covariance=covariance, vectors=shown
+    )

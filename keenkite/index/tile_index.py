@@ -34,6 +34,10 @@ CELLS = 500
 """Cells, or tile ids, asked for at a time."""
 
 
+CALIBRATION = "kept/calibration"
+"""Name of the record."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Match:
     """A tile that a search found."""
@@ -359,6 +363,15 @@ class TileIndex:
         worked out once stands until 5 % of the tiles have changed.
         """
         return self._kept.statistics()
+
+    def calibration(self) -> dict[str, Any] | None:
+        """What `calibrate` was last called with; None where searches go by the model's own."""
+        record = self._backend.read_record(CALIBRATION)
+        return record.get("weights") if record else None
+
+    def calibrate(self, weights: dict[str, float] | None) -> None:
+        """Keep how searches of this collection make confidence; see `retrieval.calibration`."""
+        self._backend.write_record(CALIBRATION, {"weights": weights})
 
     def regions(self) -> list[Region]:
         """What the index has of each region, by name; read again only after a change."""

@@ -2,12 +2,13 @@
 
 from keenkite.pictures.files import to_png, write_geotiff
 from keenkite.pictures.sheets import contact_sheet, place, tile_sheet
-from keenkite.pictures.show import answer_sheet, look
+from keenkite.pictures.show import answer_sheet, kept_heatmaps, look
 from keenkite.pictures.tile import overlay, tile_image
 
 __all__ = [
     "answer_sheet",
     "contact_sheet",
+    "kept_heatmaps",
     "look",
     "overlay",
     "place",

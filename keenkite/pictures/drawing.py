@@ -42,6 +42,21 @@ def blend(base: NDArray[np.float32], values: NDArray[np.float32]) -> Rgb:
     return np.asarray(np.clip(dim * (1 - cover) + colour * cover, 0, 255), np.uint8)
 
 
+def hatch(picture: Rgb, hidden: NDArray[np.bool_]) -> Rgb:
+    """A picture with its hidden pixels grey under slanting lines: no value, rather than none high.
+
+    Args:
+        picture: (height, width, 3).
+        hidden: (height, width).
+    """
+    rows, cols = np.indices(hidden.shape)
+    line = (rows + cols) % 8 < 2
+    grey = np.where(line, 150, 196).astype(np.float32)[..., None]
+    # What hides the ground can still be told.
+    drawn = np.where(hidden[..., None], 0.75 * grey + 0.25 * picture, picture)
+    return np.asarray(drawn, np.uint8)
+
+
 def legend(page: Image.Image, *, x: int, y: int, width: int, size: int) -> None:
     """The bar of colours from 0 to 1, drawn as the values look over a grey ground."""
     pen = ImageDraw.Draw(page)

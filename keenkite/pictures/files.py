@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image
 
 from keenkite.errors import InputError, StorageError
@@ -40,7 +41,8 @@ def to_png(image: Image.Image, *, max_bytes: int = 500_000) -> bytes:
 def write_geotiff(path: Path, heat: Heatmap, tile: Tile, *, sensor: Sensor) -> None:
     """A heatmap as a GeoTIFF in the tile's UTM zone: one band, float32, 0-1, 224 × 224 pixels.
 
-    Its tags hold the text, the tile's id, and whose imagery it was made of.
+    Where the ground is hidden it has no data (NaN). Its tags hold the text, the tile's id, and
+    whose imagery it was made of.
 
     Raises:
         StorageError: the file cannot be written.
@@ -57,12 +59,14 @@ def write_geotiff(path: Path, heat: Heatmap, tile: Tile, *, sensor: Sensor) -> N
             width=heat.values.shape[1],
             count=1,
             dtype="float32",
+            nodata=np.nan,
             crs=f"EPSG:{tile.epsg}",
             transform=rasterio.Affine(tile.metres, 0, tile.west, 0, -tile.metres, tile.north),
             compress="DEFLATE",
             predictor=3,
         ) as file:
-            file.write(heat.values, 1)
+            hidden = False if heat.hidden is None else heat.hidden
+            file.write(np.where(hidden, np.float32(np.nan), heat.values), 1)
             file.set_band_description(1, f"like {heat.text!r}, 0-1")
             file.update_tags(
                 text=heat.text, tile=tile.id, TIFFTAG_COPYRIGHT=credit_of([tile], sensor)

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw
 
+from keenkite.cloud import cloud_text
 from keenkite.errors import InputError
 from keenkite.pictures import drawing
 from keenkite.pictures.drawing import INK, PAPER, QUIET, VACANT, Rgb
-from keenkite.pictures.tile import credit_of, heated, tile_image
+from keenkite.pictures.tile import advice, credit_of, heated, numbers, tile_image
 from keenkite.tiling import TILE
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def contact_sheet(
     sensor: Sensor,
     heats: Sequence[Heatmap] | None = None,
 ) -> Image.Image:
-    """An answer at a glance: each hit's tile, rank, score, place and date.
+    """An answer at a glance: each hit's tile, rank, score, place, date and cloud.
 
     Args:
         result: What `search` answered.
@@ -74,7 +75,8 @@ def contact_sheet(
             rgb=rgb,
             heat=heats[n] if heats else None,
             left=f"{hit.rank}",
-            right=f"score {hit.score:.3f} · confidence {hit.confidence:.2f}",
+            right=f"score {hit.score:.3f} · confidence {hit.confidence:.2f}"
+            + (f" · map {heats[n].strength:.2f}" if heats else ""),
         )
         for n, (hit, rgb) in enumerate(zip(hits, images, strict=True))
     ]
@@ -90,7 +92,7 @@ def tile_sheet(
     sensor: Sensor,
     heats: Sequence[Heatmap] | None = None,
 ) -> Image.Image:
-    """Some tiles, each with its id, place and date: `contact_sheet` without a search."""
+    """Some tiles, each with its id, place, date and cloud: `contact_sheet` without a search."""
     _check_lengths(len(tiles), images, heats)
     cards = [
         _Card(
@@ -98,7 +100,7 @@ def tile_sheet(
             rgb=rgb,
             heat=heats[n] if heats else None,
             left=tile.id,
-            right=f"maximum {heats[n].strength:.2f}" if heats else "",
+            right=numbers(heats[n]) if heats else "",
         )
         for n, (tile, rgb) in enumerate(zip(tiles, images, strict=True))
     ]
@@ -115,7 +117,7 @@ def _sheet(
 ) -> Image.Image:
     """A header of two lines, the cards in rows, and whose imagery it is."""
     card_width = 2 * TILE + 4 if with_heat else TILE
-    row_height = TILE + 46 + _GAP
+    row_height = TILE + 63 + _GAP
     fit = (_SHEET_WIDTH - 2 * _MARGIN + _GAP) // (card_width + _GAP)
     columns = max(min(fit, len(cards)), 1)
     # A single tile still leaves room for the header.
@@ -161,11 +163,14 @@ def _draw_card(
     right = drawing.length(card.right, 12)
     drawing.write(pen, (x, y + side + 6), card.left, 14, INK, room=int(width - right - 8))
     drawing.write(pen, (x + width, y + side + 8), card.right, 12, INK, anchor="ra")
-    drawing.write(pen, (x, y + side + 26), place(tile.lon, tile.lat), 12, QUIET)
     when = f"{tile.datetime:%Y-%m-%d}"
     if with_span:
         when = f"{tile.span / 1000:.3g} km · {when}"
+    drawing.write(pen, (x, y + side + 26), place(tile.lon, tile.lat), 12, QUIET)
     drawing.write(pen, (x + width, y + side + 26), when, 12, QUIET, anchor="ra")
+    drawing.write(pen, (x, y + side + 43), cloud_text(tile.cloud), 12, QUIET)
+    if card.heat is not None:
+        drawing.write(pen, (x + width, y + side + 43), advice(card.heat), 12, INK, anchor="ra")
 
 
 def _count(number: int) -> str:

@@ -8,7 +8,7 @@ view.save(Path("airport.png"))      # or .tif, for a GIS
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,15 @@ from keenkite.pictures.files import write_geotiff
 from keenkite.pictures.sheets import contact_sheet
 from keenkite.pictures.tile import overlay
 from keenkite.pixels import PixelArchive
+from keenkite.pixels.writer import CLEAR, NODATA, mask_values
 from keenkite.reader import read_strips
+from keenkite.retrieval.confidence import confidence_of
 from keenkite.retrieval.heatmap import Heatmap, heatmap, heatmaps
 from keenkite.retrieval.result import Result
 from keenkite.scene import Scene, Window
 from keenkite.sensors import Sensor
 from keenkite.tiling import Tile, resample
+from keenkite.tiling.resample import resample_mask
 
 FORMATS = (".png", ".tif", ".tiff")
 
@@ -96,8 +99,8 @@ def look(
     """Where in a tile of the index a text's thing is.
 
     Args:
-        index: Knows the tile. Its vectors are not used: any encoder of its imagery will do.
-        encoder: Makes the map.
+        index: Knows the tile, and how sure a search is of it.
+        encoder: Makes the map; where it is not the index's, the map stands alone.
         tile_id: As search answers it.
         text: One concept, such as "airport".
         archive: Where the pixels of what was indexed are kept, if anywhere.
@@ -115,11 +118,47 @@ def look(
             f"Take an id from a search, such as 32654-2240-345-3550-20240512T012345-S2B."
         )
     (tile,) = found
-    rgb = tile_pixels(tile, archive, catalog)
+    rgb, hidden = _seen(tile, archive, catalog)
     bands = bands_of(encoder)
     shown = rgb if bands is None else tile_pixels(tile, archive, catalog, bands=bands)
-    heat = heatmap(encoder, shown, text)
+    heat = heatmap(encoder, shown, text, mask=hidden)
+    if index.encoder_name == encoder.name:
+        (sure,) = confidence_of(index, encoder, text, [tile.id])
+        heat = replace(heat, confidence=sure)
     return View(tile=tile, rgb=rgb, heat=heat, sensor=index.sensor)
+
+
+def kept_heatmaps(
+    encoder: Encoder,
+    archive: PixelArchive,
+    tiles: Sequence[Tile],
+    text: str,
+    confidences: Sequence[float | None],
+) -> list[Heatmap]:
+    """Where in each of some tiles a text's thing is, by the pixels that are kept.
+
+    Args:
+        encoder: Makes the maps.
+        archive: Has the tiles' pixels, and where they show no ground.
+        tiles: At most 256.
+        text: One concept.
+        confidences: That each tile shows it, as a search says; None where it was not asked.
+
+    Raises:
+        InputError: the text cannot be used, or there are too many tiles.
+        SceneError: the pixels of a tile are not there.
+        ModelError: the model has no patches.
+    """
+    if not tiles:
+        return []
+    bands = bands_of(encoder)
+    shown: list[Any] = (
+        archive.tiles(tiles) if bands is None else [archive.bands(tile, bands) for tile in tiles]
+    )
+    mask = np.stack(archive.hidden(tiles))
+    heats = heatmaps(encoder, np.stack(shown), text, mask=mask)
+    pairs = zip(heats, confidences, strict=True)
+    return [replace(heat, confidence=sure) for heat, sure in pairs]
 
 
 def answer_sheet(
@@ -148,10 +187,10 @@ def answer_sheet(
     text = result.query.text
     heats = None
     if text is not None and images and all(image is not None for image in images):
-        shown: list[Any] = images
-        if (bands := bands_of(encoder)) is not None:
-            shown = [archive.bands(hit.tile, bands) for hit in result.hits]
-        heats = heatmaps(encoder, np.stack(shown), text)
+        tiles = [hit.tile for hit in result.hits]
+        # Of the text alone: a hit's own confidence is of all its conditions.
+        sure = [met.confidence for hit in result.hits for met in hit.of("text")]
+        heats = kept_heatmaps(encoder, archive, tiles, text, sure)
     title = title or text or "like the examples"
     return contact_sheet(result, images, title=title, sensor=sensor, heats=heats)
 
@@ -177,10 +216,22 @@ def tile_pixels(
     Raises:
         SceneError: neither has them.
     """
+    return _seen(tile, archive, catalog, bands=bands)[0]
+
+
+def _seen(
+    tile: Tile,
+    archive: PixelArchive | None,
+    catalog: Catalog | None,
+    *,
+    bands: Sequence[str] | None = None,
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """`tile_pixels`, and where they show no ground, bool (224, 224)."""
     missing = SceneError(f"No pixels are kept for tile {tile.id}: build with an archive.")
     if archive is not None:
         try:
-            return archive.tile(tile) if bands is None else archive.bands(tile, bands)
+            shown = archive.tile(tile) if bands is None else archive.bands(tile, bands)
+            return shown, archive.hidden([tile])[0]
         except SceneError as error:
             missing = error
     if catalog is None:
@@ -191,7 +242,9 @@ def tile_pixels(
         raise SceneError(f"{missing} Its scene was tried too: {error}") from error
 
 
-def _read_again(tile: Tile, catalog: Catalog, bands: Sequence[str] | None) -> NDArray[Any]:
+def _read_again(
+    tile: Tile, catalog: Catalog, bands: Sequence[str] | None
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """From the files that the build read, put together as the build did."""
     first = tile.datetime.astimezone(UTC)
     # The moment is that of the earliest scene: others of the pass may be of the next day.
@@ -201,19 +254,20 @@ def _read_again(tile: Tile, catalog: Catalog, bands: Sequence[str] | None) -> ND
     parts = [_read(tile, unit, bands) for unit in found if unit.epsg == tile.epsg]
     # A product that shows none of this tile is not missed.
     gone = set(tile.scene_ids).difference(*(unit.scene_ids for unit in found))
-    pixels, empty = parts[0] if parts else (np.empty(0), np.ones(1, bool))
-    for more, nothing in parts[1:]:
-        pixels, empty = np.where(empty[..., None], more, pixels), empty & nothing
-    if not parts or (gone and 1 - empty.mean() < tile.valid - 0.01):
+    pixels, mask = parts[0] if parts else (np.empty(0), np.full(1, NODATA, np.uint8))
+    for more, its_mask in parts[1:]:
+        empty = mask == NODATA
+        pixels, mask = np.where(empty[..., None], more, pixels), np.where(empty, its_mask, mask)
+    if not parts or (gone and (mask != NODATA).mean() < tile.valid - 0.01):
         name = min(gone) if gone else tile.scene_ids[0]
         raise CatalogError(f"the catalog does not have scene {name}")
-    return np.ascontiguousarray(resample(pixels[None])[0])
+    return np.ascontiguousarray(resample(pixels[None])[0]), resample_mask(mask) != CLEAR
 
 
 def _read(
     tile: Tile, scene: Scene, bands: Sequence[str] | None
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """A tile in the pixels of a scene, (side, side, channels), and where that has no data."""
+) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """A tile in the pixels of a scene, (side, side, channels), and its mask as it is kept."""
     side = round(tile.span / scene.metres)
     window = Window(
         row=round((scene.north - tile.north) / scene.metres),
@@ -223,6 +277,5 @@ def _read(
     )
     strips = list(read_strips(scene, window, bands=bands or ()))
     shown = np.concatenate([strip.rgb if bands is None else strip.bands for strip in strips])
-    classes = scene.sensor.classes
-    nodata = 0 if classes is None else classes.nodata
-    return shown, np.concatenate([strip.classes for strip in strips]) == nodata
+    classes = np.concatenate([strip.classes for strip in strips])
+    return shown, mask_values(scene.sensor).take(classes)

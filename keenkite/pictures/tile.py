@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
+from keenkite.cloud import cloud_text
 from keenkite.errors import InputError
 from keenkite.pictures import drawing
 from keenkite.pictures.drawing import INK, PAPER, QUIET, Rgb
@@ -45,7 +46,8 @@ def overlay(
     text: str | None = None,
     scale: int = 2,
 ) -> Image.Image:
-    """A tile with its heatmap over it, a bar of its scale, a legend, and whose data it is.
+    """A tile with its heatmap over it, a bar of its scale, what map and search say, a legend, when
+    it was seen and under what cloud, and whose data it is. Where no ground is seen it is hatched.
 
     Args:
         rgb: uint8 (height, width, 3).
@@ -58,23 +60,49 @@ def overlay(
     picture = heated(rgb, heat, scale)
     size = round(9.5 + 1.5 * min(scale, 4))
     width, pad = picture.width, size // 2 + 2
-    below = picture.height + 3 * size + 3 * pad
+    below = picture.height + 4 * size + 4 * pad
     page = Image.new("RGB", (width, below + drawing.CREDIT_HEIGHT), PAPER)
     page.paste(picture)
     pen = ImageDraw.Draw(page)
     drawing.ground_bar(pen, (pad, picture.height - pad), span=tile.span, width=width, size=size)
     y = picture.height + pad
-    number = f"maximum {heat.strength:.2f}"
-    room = width - 3 * pad - drawing.length(number, size)
-    drawing.write(pen, (pad, y), heat.text if text is None else text, size, INK, room=int(room))
-    drawing.write(pen, (width - pad, y), number, size, QUIET, anchor="ra")
-    drawing.legend(page, x=pad, y=y + size + pad, width=width - 2 * pad, size=size)
+    named, seen = heat.text if text is None else text, f"{tile.datetime:%Y-%m-%d}"
+    _line(pen, y, (named, numbers(heat)), width=width, size=size)
+    _line(pen, y + size + pad, (f"{seen} · {cloud_text(tile.cloud)}", advice(heat)),
+          width=width, size=size)  # fmt: skip
+    drawing.legend(page, x=pad, y=y + 2 * (size + pad), width=width - 2 * pad, size=size)
     drawing.credit(pen, (pad, below), credit_of([tile], sensor), room=width - 2 * pad)
     return page
 
 
+def numbers(heat: Heatmap) -> str:
+    """The map's strength beside the search's confidence, 0-1 both: "map 0.82 · search 0.64"."""
+    if heat.seen == 0:
+        return "all hidden"
+    search = "" if heat.confidence is None else f" · search {heat.confidence:.2f}"
+    return f"map {heat.strength:.2f}{search}"
+
+
+def advice(heat: Heatmap) -> str:
+    """Which of the two to go by, in so few words that they fit under a picture; mostly none."""
+    return "" if heat.believed is None else f"believe the {heat.believed}"
+
+
+def _line(
+    pen: ImageDraw.ImageDraw, y: int, texts: tuple[str, str], *, width: int, size: int
+) -> None:
+    """A text from the left edge, cut where its room ends, and one that ends at the right."""
+    (left, right), pad = texts, size // 2 + 2
+    room = width - 3 * pad - drawing.length(right, size)
+    drawing.write(pen, (pad, y), left, size, INK, room=int(room))
+    drawing.write(pen, (width - pad, y), right, size, QUIET, anchor="ra")
+
+
 def heated(rgb: Rgb, heat: Heatmap, scale: int) -> Image.Image:
-    """The tile, dimmed and greyed, under the colours of its map; a ring round the maximum."""
+    """The tile, dimmed and greyed, under the colours of its map; a ring round the find.
+
+    Where no ground is seen it is hatched.
+    """
     base = np.asarray(tile_image(rgb, scale=scale), np.float32)
     if heat.values.shape != rgb.shape[:2]:
         raise InputError(
@@ -84,7 +112,10 @@ def heated(rgb: Rgb, heat: Heatmap, scale: int) -> Image.Image:
     big = Image.fromarray(heat.values).resize(
         (base.shape[1], base.shape[0]), Image.Resampling.BICUBIC
     )
-    picture = Image.fromarray(drawing.blend(base, np.clip(np.asarray(big), 0, 1)))
+    drawn = drawing.blend(base, np.clip(np.asarray(big), 0, 1))
+    if heat.hidden is not None:
+        drawn = drawing.hatch(drawn, heat.hidden.repeat(scale, 0).repeat(scale, 1))
+    picture = Image.fromarray(drawn)
     if heat.found:
         row, col = ((position + 0.5) * scale for position in heat.peak)
         drawing.ring(picture, row, col, radius=5 + 2 * scale)

@@ -33,7 +33,14 @@ from keenkite.errors import SceneError, StorageError
 from keenkite.files import FileLock, make_folder, sync_folder
 from keenkite.pixels import reading
 from keenkite.pixels.names import Kept, file_name, files_of, plain
-from keenkite.pixels.writer import PixelWriter, environment, require_whole, storage_errors, sync
+from keenkite.pixels.writer import (
+    CLEAR,
+    PixelWriter,
+    environment,
+    require_whole,
+    storage_errors,
+    sync,
+)
 from keenkite.scene import Scene, Window
 from keenkite.tiling import Tile
 
@@ -135,6 +142,14 @@ class PixelArchive:
         """
         (mask,) = self._each([tile], reading.mask)
         return np.asarray(mask, np.uint8)
+
+    def hidden(self, tiles: Sequence[Tile]) -> list[NDArray[np.bool_]]:
+        """Where each tile shows no ground, bool (224, 224): cloud, or no data.
+
+        Raises:
+            SceneError: the pixels of one are not here, or cannot be read.
+        """
+        return [mask != CLEAR for mask in self._each(tiles, reading.mask)]
 
     def bands(self, tile: Tile, names: Sequence[str]) -> NDArray[np.uint16]:
         """A tile as reflectance × 10,000, uint16 (224, 224, bands), as it was indexed.

@@ -33,7 +33,7 @@ class PixelWriter:
         # Strips end on multiples of 1024 rows of the scene. The file begins on a multiple of its
         # block's height too, so that no block is written, then filled up and written again.
         self._top = window.row // BLOCK * BLOCK
-        self._masked = _mask_values(scene.sensor)
+        self._masked = mask_values(scene.sensor)
         self._bands = bool(bands)
         names = tuple(bands) if bands else COLOURS
         metres = scene.metres
@@ -94,7 +94,7 @@ class PixelWriter:
             self._file.close()
 
 
-def _mask_values(sensor: Sensor) -> NDArray[np.uint8]:
+def mask_values(sensor: Sensor) -> NDArray[np.uint8]:
     """(256,) class -> value of the mask."""
     values = np.full(256, CLEAR, np.uint8)
     values[list(sensor.classification.kinds.get("cloud", ()))] = CLOUD

@@ -55,7 +55,8 @@ def concept_and_rivals(
         InputError: the text or a background concept cannot be used.
     """
     (vector,) = encode_concepts(encoder, [text])
-    return vector, background_of(encoder, tuple(background)).others(vector)
+    names = background_of(encoder, tuple(background))
+    return vector, names.vectors[names.others(vector)]
 
 
 class Background:
@@ -67,17 +68,18 @@ class Background:
         """(n, dim), unit norm."""
         self.mean = vectors.mean(axis=0) if len(vectors) else np.zeros(vectors.shape[1])
         self.centred = vectors - self.mean
-        self.gram = self.centred.T @ self.centred / max(len(vectors), 1)
+        # Over their number less one, so that few names spread no less than many.
+        self.gram = self.centred.T @ self.centred / max(len(vectors) - 1, 1)
         """(dim, dim)"""
 
-    def others(self, text: Floats) -> Floats:
-        """(m, dim): without the concepts that mean nearly the same as `text`."""
+    def others(self, text: Floats) -> NDArray[np.bool_]:
+        """(m,): which of the concepts do not mean nearly the same as `text`."""
         if len(self.vectors) < 2:
-            return self.vectors
+            return np.ones(len(self.vectors), bool)
         aim = text - self.mean
         lengths = np.linalg.norm(self.centred, axis=1) * np.linalg.norm(aim)
         near = self.centred @ aim / np.maximum(lengths, 1e-12)
-        return np.asarray(self.vectors[near < SYNONYM])
+        return np.asarray(near < SYNONYM)
 
 
 _known: weakref.WeakKeyDictionary[Encoder, dict[tuple[str, ...], Background]] = (

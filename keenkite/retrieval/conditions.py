@@ -6,45 +6,24 @@ two. None knows of the others, and nothing depends on their order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
-from keenkite.index import Match, TileIndex
-from keenkite.retrieval.concepts import Floats, Vectors
+from keenkite.index import TileIndex
+from keenkite.retrieval.calibration import confidence, log_confidence, log_odds_of
+from keenkite.retrieval.candidates import Candidates
+from keenkite.retrieval.concepts import Floats
 from keenkite.retrieval.examples import Examples
-from keenkite.retrieval.near import ABSENT, Neighbours, Surroundings, vectors_of
+from keenkite.retrieval.near import ABSENT, Neighbours, Surroundings
 from keenkite.retrieval.query import Asked, Query
+from keenkite.retrieval.readings import Readings
 from keenkite.retrieval.result import Hit, Met
-from keenkite.retrieval.scoring import (
-    Scorer,
-    Wanted,
-    confidence,
-    log_confidence,
-    log_odds_of,
-)
-from keenkite.retrieval.spans import octaves
-from keenkite.tiling import Tile
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Candidates:
-    """The tiles that a search looks at, best z first."""
-
-    tiles: Sequence[Tile]
-    vectors: Vectors
-    """(n, dim), unit norm."""
-    octaves: Floats
-    """(n,) how often their span is the double or the half of the usual one."""
-
-    @classmethod
-    def of(cls, matches: Sequence[Match], *, usual: float) -> Candidates:
-        """Those that the index found, with their vectors; and the usual span of its tiles."""
-        tiles = [match.tile for match in matches]
-        return cls(tiles=tiles, vectors=vectors_of(matches), octaves=octaves(tiles, usual))
+from keenkite.retrieval.scoring import Scorer
+from keenkite.retrieval.sought import Sought
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,25 +74,16 @@ class Shown:
     """The tile itself shows something, or it does not: text, like, exclude, unlike."""
 
     asked: Asked
-    wanted: Wanted
+    sought: Sought
 
     def judge(self, candidates: Candidates) -> Judged:
-        """By each tile's own vector and those of its look-alikes among the candidates."""
-        seen = self.wanted.judge(candidates.vectors, candidates.octaves)
-        return Judged(asked=self.asked, seen=seen)
+        """By each tile's own vector and those of its look-alikes in the index."""
+        return Judged(asked=self.asked, seen=self.sought.seen(candidates))
 
     def parts(self, candidates: Candidates, i: int) -> dict[str, float]:
         """What the score of candidate i is made of; see `Hit.parts`."""
-        row = candidates.vectors[i : i + 1]
-        unusual = self.wanted.calibration.doubt * candidates.octaves[i]
-        measured = {
-            "z": self.wanted.z(row),
-            "fit": self.wanted.fit(row),
-            "contrast": self.wanted.contrast(row),
-            "evidence": self.wanted.evidence(row),
-            "alone": confidence(self.wanted.log_odds(row) - unusual),
-        }
-        return {name: float(value[0]) for name, value in measured.items()}
+        one = slice(i, i + 1)
+        return self.sought.parts(candidates.vectors[one], candidates.ground.part(one))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,9 +95,9 @@ class Within:
 
     def judge(self, candidates: Candidates) -> Judged:
         """By the tile in reach that shows it best."""
-        tiles, unwanted = candidates.tiles, self.asked.unwanted
-        neighbours = self.surroundings.of(tiles, candidates.vectors, beyond=unwanted)
-        seen = np.full(len(tiles), ABSENT) if neighbours is None else neighbours.odds
+        neighbours = self.surroundings.of(candidates, beyond=self.asked.unwanted)
+        nowhere = np.full(len(candidates.tiles), ABSENT)
+        seen = nowhere if neighbours is None else neighbours.odds
         return Judged(asked=self.asked, seen=seen, neighbours=neighbours)
 
 
@@ -138,32 +108,64 @@ class Conditions:
     main: Shown
     """The text, or the examples: what candidates are chosen by."""
     others: tuple[Condition, ...]
+    concepts: Mapping[str, Sought]
+    """The texts of near and exclude."""
 
     @classmethod
     def of(
-        cls, query: Query, *, index: TileIndex, scorer: Scorer, examples: Examples, tiles: int
+        cls,
+        query: Query,
+        readings: Readings,
+        *,
+        index: TileIndex,
+        scorer: Scorer,
+        examples: Examples,
     ) -> Conditions:
-        """Ready to judge the tiles of an index that holds so many."""
+        """Ready to judge the tiles of an index that holds some."""
+        tiles = scorer.tiles
         main, *others = query.conditions
         texts = dict.fromkeys(asked.text for asked in others if asked.text is not None)
-        concepts = {text: scorer.wanted(text) for text in texts}
-        looked_for = scorer.wanted(query.text, like=examples.good, unlike=examples.bad)
+        number = Surroundings.looked_at(tiles)
+        concepts = {
+            text: Sought.of(index, scorer, scorer.wanted(readings.concept(text)), number=number)
+            for text in texts
+        }
+        text = None if query.text is None else readings.concept(query.text)
+        wanted = scorer.wanted(text, like=examples.good, unlike=examples.bad)
+        looked_for = Sought.of(index, scorer, wanted)
 
         def condition(asked: Asked) -> Condition:
             if asked.text is None:
-                return Shown(asked=asked, wanted=scorer.wanted(like=examples.bad))
-            wanted = concepts[asked.text]
+                bad = Sought.of(index, scorer, scorer.wanted(like=examples.bad))
+                return Shown(asked=asked, sought=bad)
+            sought = concepts[asked.text]
             if asked.within_km is None:
-                return Shown(asked=asked, wanted=wanted)
-            around = Surroundings.look(
-                index, wanted, main=looked_for, within_km=asked.within_km, tiles=tiles
+                return Shown(asked=asked, sought=sought)
+            around = Surroundings(
+                sought=sought, main=looked_for, within_km=asked.within_km, tiles=tiles
             )
             return Within(asked=asked, surroundings=around)
 
         return cls(
-            main=Shown(asked=main, wanted=looked_for),
+            main=Shown(asked=main, sought=looked_for),
             others=tuple(condition(asked) for asked in others),
+            concepts=concepts,
         )
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the model's confidence was measured."""
+        return self.main.sought.judge.calibration.measured
+
+    def alone(self, query: Query) -> dict[str, float]:
+        """The highest confidence of each text by itself, among what the filters let through."""
+        texts = dict(self.concepts)
+        if query.text is not None:
+            texts = {query.text: self.main.sought, **texts}
+        best = {text: sought.among(query.filters) for text, sought in texts.items()}
+        return {
+            text: 0.0 if odds is None else float(confidence(odds)) for text, odds in best.items()
+        }
 
     @property
     def near(self) -> list[Surroundings]:

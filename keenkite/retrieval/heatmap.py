@@ -1,19 +1,16 @@
 """Where in a tile the thing is: ClearCLIP's patch features against a text.
 
-    heat = heatmap(encoder, rgb, "airport")
+    heat = heatmap(encoder, rgb, "airport", mask=cloud)
     heat.values         # float32 (224, 224), 0-1
-    heat.peak           # (row, col) of its maximum; heat.strength is the value there
+    heat.peak           # (row, col) of the find; heat.strength is the highest value
+    heat.belief         # what to believe, where a search judged the tile too
 
-A cosine alone says little: every patch of every tile resembles every text a little, and some
-texts more than others. So a patch is asked how far its cosine with this text is above those with
-the background texts that fit the patch best, in units of how far all of them lie apart, which
-takes the scale of the model away. A quarter of the mean over the tile's patches is taken away
-first: it carries what the whole picture is, not where. (ClearCLIP maps are often shown with all of
-it gone, which also empties the map of a tile that is forest from edge to edge, and lifts the noise
-of a tile without the thing; docs/heatmaps.md has the measurements.)
+What a patch's value means is in `evidence`. The scale is fixed: nothing is stretched to a tile's
+own minimum and maximum. A tile without the thing looks empty, and maps of different tiles can be
+laid side by side.
 
-The scale is fixed: nothing is stretched to a tile's own minimum and maximum. A tile without the
-thing looks empty, and maps of different tiles can be laid side by side.
+Where a mask says that pixels are no evidence (cloud, no data) the map has no value: a patch that
+they hide has no part in it, and 0 stands for it.
 """
 
 from __future__ import annotations
@@ -27,10 +24,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from keenkite import utm
-from keenkite.encoder import Pixels, bands_of
+from keenkite.encoder import Pixels, bands_of, patches_trained
 from keenkite.errors import InputError
+from keenkite.retrieval.belief import Believed, belief, believed
 from keenkite.retrieval.concepts import BACKGROUND, concept_and_rivals
+from keenkite.retrieval.evidence import evidence
 from keenkite.tiling import TILE
+from keenkite.tiling.resample import resample, resample_mask
 
 if TYPE_CHECKING:
     from keenkite.encoder import Encoder
@@ -42,10 +42,10 @@ MAX_TILES = 256
 FOUND = 0.5
 """A map that reaches this value somewhere says that the thing is there."""
 
-_COMMON = 0.25
-"""How much of the mean over a tile's patches is taken away; see the module's text."""
-_SHARPNESS = 3.0
-"""How strictly the best rivals decide, per unit of evidence."""
+_HIDDEN = 0.25
+"""A patch of which more than this part is masked is no evidence."""
+_HOT = 0.5
+"""Part of the strength above which what surrounds the best patch is of the same find."""
 _EVEN = 0.9
 """Evidence that is given the value 0.5."""
 _SLOPE = 0.3
@@ -71,7 +71,15 @@ class Heatmap:
     """(rows, cols): the same for each of the model's patches, before it was made smooth."""
 
     peak: tuple[int, int]
-    """(row, col) of the pixel that looks most like the text."""
+    """(row, col) of the find: the centroid of the hot area at the best patch, a pixel of that area;
+    the tile's middle where all of it is hidden."""
+    hidden: NDArray[np.bool_] | None = None
+    """(224, 224): True where pixels are no evidence, and the values 0; None for nowhere."""
+    confidence: float | None = None
+    """That the tile shows the thing, 0-1, as a search of its collection says; None where none was
+    asked. See `confidence_of`."""
+    patches_trained: bool = False
+    """Whether the model learnt what its patches show, or whole pictures alone."""
 
     def peak_lonlat(self, tile: Tile) -> tuple[float, float]:
         """(lon, lat) of the peak's pixel, degrees; `tile` is the one that was looked at."""
@@ -87,9 +95,24 @@ class Heatmap:
         return float(self.values.max())
 
     @property
+    def seen(self) -> float:
+        """The part of the tile that is not hidden, 0-1."""
+        return 1.0 if self.hidden is None else 1 - float(self.hidden.mean())
+
+    @property
     def found(self) -> bool:
         """Whether the map says that the thing is in this tile at all."""
         return self.strength >= FOUND
+
+    @property
+    def believed(self) -> Believed | None:
+        """Which one to go by where map and search differ; None where they do not."""
+        return believed(self)
+
+    @property
+    def belief(self) -> str:
+        """What map and search together say, and which one to go by where they differ and why."""
+        return belief(self)
 
 
 def heatmap(
@@ -97,15 +120,22 @@ def heatmap(
     rgb: Pixels,
     text: str,
     *,
+    mask: NDArray[np.bool_] | None = None,
     background: Sequence[str] = BACKGROUND,
     grid_scale: int = 1,
 ) -> Heatmap:
-    """Where in one tile, (224, 224, channels), a text's thing is: see `heatmaps`."""
+    """Where in one tile, (224, 224, channels), a text's thing is: see `heatmaps`.
+
+    `mask` is bool (224, 224) here.
+    """
     if rgb.ndim != 3:
         raise InputError(
             f"A tile is (224, 224, channels), not {rgb.shape}; use heatmaps() for several."
         )
-    return heatmaps(encoder, rgb[None], text, background=background, grid_scale=grid_scale)[0]
+    masks = None if mask is None else mask[None]
+    return heatmaps(
+        encoder, rgb[None], text, mask=masks, background=background, grid_scale=grid_scale
+    )[0]
 
 
 def heatmaps(
@@ -113,6 +143,7 @@ def heatmaps(
     rgb: Pixels,
     text: str,
     *,
+    mask: NDArray[np.bool_] | None = None,
     background: Sequence[str] = BACKGROUND,
     grid_scale: int = 1,
 ) -> list[Heatmap]:
@@ -125,6 +156,8 @@ def heatmaps(
         rgb: (n, 224, 224, channels) as the encoder sees them, see `keenkite.encoder.Pixels`; n at
             most 256.
         text: One concept, such as "airport".
+        mask: bool (n, 224, 224), True where pixels are no evidence: cloud, or no data. None where
+            all of them are.
         background: What else is seen from above; what means nearly the same as the text is left
             out.
         grid_scale: 2 to 4 for a grid that much finer, at its square of the work or more. Needs an
@@ -134,14 +167,7 @@ def heatmaps(
         InputError: the text, the tiles or the background cannot be used.
         ModelError: the model has no patches, or answers with numbers that are not finite.
     """
-    bands = bands_of(encoder)
-    kind, channels = ("uint8", 3) if bands is None else ("uint16", len(bands))
-    if rgb.dtype != kind or rgb.ndim != 4 or rgb.shape[1:] != (TILE, TILE, channels):
-        raise InputError(
-            f"Tiles are {kind} (n, {TILE}, {TILE}, {channels}); these are {rgb.dtype} {rgb.shape}."
-        )
-    if len(rgb) > MAX_TILES:
-        raise InputError(f"{len(rgb)} heatmaps at once are too many: ask for {MAX_TILES} at most.")
+    _check(encoder, rgb, mask)
     if not text.strip():
         raise InputError("The text is empty. Describe what to look for in a few words.")
     query, rivals = concept_and_rivals(encoder, text, background)
@@ -151,32 +177,35 @@ def heatmaps(
         patches = encoder.patch_features(rgb)
     else:
         patches = cast("_FineEncoder", encoder).patch_features(rgb, grid_scale=grid_scale)
-    return [_to_map(text, _to_value(grid)) for grid in evidence(patches, query, rivals)]
+    if mask is None:
+        mask = np.zeros((len(rgb), TILE, TILE), bool)
+    hidden = _hidden(mask, patches.shape[1])
+    found = evidence(patches, query, rivals, seen=~hidden)
+    trained = patches_trained(encoder)
+    return [_to_map(text, *each, trained=trained) for each in zip(found, hidden, mask, strict=True)]
 
 
-def evidence(
-    patches: NDArray[np.float32], query: NDArray[np.floating], rivals: NDArray[np.floating]
-) -> NDArray[np.float32]:
-    """How far a text beats the rivals that fit a patch best.
+def _check(encoder: Encoder, rgb: Pixels, mask: NDArray[np.bool_] | None) -> None:
+    """InputError for what is no tiles, or no mask of them."""
+    bands = bands_of(encoder)
+    kind, channels = ("uint8", 3) if bands is None else ("uint16", len(bands))
+    if rgb.dtype != kind or rgb.ndim != 4 or rgb.shape[1:] != (TILE, TILE, channels):
+        raise InputError(
+            f"Tiles are {kind} (n, {TILE}, {TILE}, {channels}); these are {rgb.dtype} {rgb.shape}."
+        )
+    if len(rgb) > MAX_TILES:
+        raise InputError(f"{len(rgb)} heatmaps at once are too many: ask for {MAX_TILES} at most.")
+    if mask is not None and (mask.dtype != bool or mask.shape != rgb.shape[:3]):
+        raise InputError(
+            f"The mask of these tiles is bool {rgb.shape[:3]}, True where pixels are no evidence; "
+            f"this one is {mask.dtype} {mask.shape}."
+        )
 
-    Args:
-        patches: (n, rows, cols, dim), unit vectors.
-        query: (dim,), the text's unit vector.
-        rivals: (texts, dim), unit vectors of the background.
 
-    Returns:
-        (n, rows, cols), in standard deviations of the rivals' cosines: 0 where the text is an
-        average rival, above 1 where it beats nearly all.
-    """
-    texts = np.vstack([query, rivals]).astype(np.float32)
-    cosines = patches @ texts.T
-    unit = np.maximum(cosines[..., 1:].std(axis=-1, keepdims=True), 1e-6)
-    cosines -= _COMMON * cosines.mean(axis=(1, 2), keepdims=True)
-    ahead = (cosines[..., :1] - cosines[..., 1:]) / unit
-    # A soft minimum over the rivals; their number does not matter.
-    least = ahead.min(axis=-1, keepdims=True)
-    mean = np.exp(_SHARPNESS * (least - ahead)).mean(axis=-1)
-    return np.asarray(least[..., 0] - np.log(mean) / _SHARPNESS, np.float32)
+def _hidden(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
+    """(n, 224, 224) -> (n, side, side): which patches are masked."""
+    share = resample(mask[..., None].astype(np.uint8) * 255, side)[..., 0]
+    return np.asarray(share > _HIDDEN * 255)
 
 
 def _to_value(found: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -184,12 +213,74 @@ def _to_value(found: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(1 / (1 + np.exp((_EVEN - found) / _SLOPE)), np.float32)
 
 
-def _to_map(text: str, grid: NDArray[np.float32]) -> Heatmap:
-    """Values of patches, (rows, cols), made smooth by cubic splines through their centres."""
-    rows, cols = grid.shape
-    smooth: NDArray[np.float32] = ndimage.zoom(
-        grid, (TILE / rows, TILE / cols), order=3, mode="nearest", grid_mode=True
-    )
-    # Splines overshoot: that is cut off, but it says where in a patch of value 1 the middle is.
-    row, col = np.unravel_index(int(smooth.argmax()), smooth.shape)
-    return Heatmap(text=text, values=smooth.clip(0, 1), grid=grid, peak=(int(row), int(col)))
+def _to_map(
+    text: str,
+    found: NDArray[np.float32],
+    hidden: NDArray[np.bool_],
+    mask: NDArray[np.bool_],
+    *,
+    trained: bool,
+) -> Heatmap:
+    """Evidence of patches and which of them are hidden, (rows, cols), as a map.
+
+    It is made smooth by cubic splines through the patches' centres.
+    """
+    covered = mask | resample_mask(hidden.astype(np.uint8)).astype(bool)
+    grid = np.where(hidden, 0, _to_value(found)).astype(np.float32)
+    values, peak = np.zeros((TILE, TILE), np.float32), (TILE // 2, TILE // 2)
+    if not hidden.all():
+        # What a hidden patch would pull down is the nearest seen one's instead.
+        nearest = ndimage.distance_transform_edt(
+            hidden, return_distances=False, return_indices=True
+        )
+        rows, cols = grid.shape
+        smooth: NDArray[np.float32] = ndimage.zoom(
+            grid[tuple(nearest)], (TILE / rows, TILE / cols), order=3, mode="nearest",
+            grid_mode=True,
+        )  # fmt: skip
+        values = np.where(covered, 0, smooth.clip(0, grid.max()))  # splines overshoot
+        best = np.unravel_index(int(np.where(hidden, -np.inf, found).argmax()), found.shape)
+        peak = _middle(values, covered, (int(best[0]), int(best[1])), TILE / rows)
+    return Heatmap(
+        text=text, values=values, grid=grid, peak=peak,
+        hidden=covered if covered.any() else None, patches_trained=trained,
+    )  # fmt: skip
+
+
+def _middle(
+    values: NDArray[np.float32],
+    covered: NDArray[np.bool_],
+    best: tuple[int, int],
+    patch: float,
+) -> tuple[int, int]:
+    """(row, col) of the find: the centroid of the hot area at a patch and those beside it.
+
+    Splines run on flat or rise from the outermost patches' centres to the rim, so that the maximum
+    often lies there. What lies farther is another thing, or another part of a large one.
+
+    Args:
+        values: (224, 224).
+        covered: (224, 224): these are not of the area.
+        best: (row, col) of the patch.
+        patch: Its size in pixels.
+    """
+
+    def window(more: int) -> tuple[slice, slice]:
+        row, col = (
+            slice(max(round((n - more) * patch), 0), round((n + 1 + more) * patch)) for n in best
+        )
+        return row, col
+
+    line = _HOT * float(values[window(0)].max())
+    around = np.zeros_like(covered)
+    around[window(1)] = True
+    areas, _ = ndimage.label(around & ~covered & (values >= line))
+    within = areas[window(0)]
+    first = int(np.where(within > 0, values[window(0)], -1).argmax())
+    area = areas == within.flat[first]
+    weights = np.where(area, values - line + 1e-6, 0)
+    middle = ndimage.center_of_mass(weights)
+    # The nearest pixel of the area, for one that is bent round its centroid.
+    rows, cols = np.nonzero(area)
+    nearest = int(np.hypot(rows - middle[0], cols - middle[1]).argmin())
+    return int(rows[nearest]), int(cols[nearest])

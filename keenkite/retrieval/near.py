@@ -20,18 +20,20 @@ from shapely.geometry.polygon import orient
 
 from keenkite.area import Area
 from keenkite.ground import apart, distance_km
-from keenkite.index import Filters, Match, TileIndex
-from keenkite.retrieval.concepts import Floats, Vectors
+from keenkite.index import Filters, Match
+from keenkite.retrieval.calibration import confidence
+from keenkite.retrieval.candidates import Candidates, together
+from keenkite.retrieval.concepts import Floats
+from keenkite.retrieval.look_alikes import POOL
 from keenkite.retrieval.position import Sightings, Spots
 from keenkite.retrieval.query import MAX_KM
-from keenkite.retrieval.scoring import Wanted, confidence
-from keenkite.retrieval.spans import octaves, usual_span
+from keenkite.retrieval.sought import Sought
 from keenkite.tiling import Tile
 
 EXACT = 4096
 """With no more tiles than this, every tile of the index is looked at, on both sides."""
 
-BOUND = 100
+BOUND = POOL
 """In a larger index: the tiles looked at for each near concept, as often as this over: its best
 anywhere, its best around the best candidates, and the candidates' best around its best."""
 
@@ -97,41 +99,35 @@ class Surroundings:
     All tiles of the index count, of any date and span: the filters of a query speak of its hits.
     """
 
-    index: TileIndex
-    wanted: Wanted
-    """The concept."""
-    main: Wanted
+    sought: Sought
+    """The concept, with as many of its best tiles as `looked_at` says."""
+    main: Sought
     """The thing that it is to be near to."""
     within_km: float
     """From thing to thing."""
-    best: Sequence[Match]
-    """The concept's best tiles, best z first, with their vectors."""
-    exact: bool
-    """Whether these are all tiles of the index."""
+    tiles: int
+    """How many the index holds."""
 
-    @classmethod
-    def look(
-        cls, index: TileIndex, wanted: Wanted, *, main: Wanted, within_km: float, tiles: int
-    ) -> Surroundings:
-        """Look for a concept in an index of so many tiles."""
-        exact = tiles <= EXACT
-        best = index.nearest(wanted.query, limit=EXACT if exact else BOUND, with_vectors=True)
-        return cls(
-            index=index, wanted=wanted, main=main, within_km=within_km, best=best, exact=exact
-        )
+    @staticmethod
+    def looked_at(tiles: int) -> int:
+        """How many of a concept's best tiles are looked at in an index of so many."""
+        return EXACT if tiles <= EXACT else BOUND
+
+    @property
+    def exact(self) -> bool:
+        """Whether these are all tiles of the index."""
+        return self.tiles <= EXACT
 
     @property
     def bound(self) -> int:
         """How many tiles are looked at in one search of the index."""
-        return EXACT if self.exact else BOUND
+        return self.looked_at(self.tiles)
 
     def reach(self) -> Area | None:
         """The ground around the concept's best places; None when there is no need to look there."""
-        return None if self.exact else self._around([match.tile for match in self.best])
+        return None if self.exact else self._around([m.tile for m in self.sought.best])
 
-    def of(
-        self, tiles: Sequence[Tile], vectors: Vectors, *, beyond: bool = False
-    ) -> Neighbours | None:
+    def of(self, candidates: Candidates, *, beyond: bool = False) -> Neighbours | None:
         """What each of n candidates has within the distance.
 
         The log-odds are the highest within it. The neighbour named is the nearest convincing one
@@ -139,16 +135,16 @@ class Surroundings:
         within any distance.
 
         Args:
-            tiles: the candidates, best first.
-            vectors: (n, dim) of them.
+            candidates: n tiles, best first.
             beyond: name the nearest convincing one even where it is farther away than that.
 
         Returns:
             None when nothing is looked at.
         """
-        if not self.best or not tiles:
+        if not self.sought.best or not candidates.tiles:
             return None
-        here, there = self._here(tiles, vectors), self._there(tiles)
+        tiles = candidates.tiles
+        here, there = self._here(candidates), self._there(tiles)
         own = there.rows_of(tiles)
         best = self._best(own, here, there)
         odds = [ABSENT if row is None else max(float(there.odds[row]), ABSENT) for row in best]
@@ -177,41 +173,44 @@ class Surroundings:
         if self.exact:
             return self._everywhere
         ground = Filters(area=self._around(tiles))
-        local = self.index.nearest(
-            self.wanted.query, limit=BOUND, filters=ground, with_vectors=True
+        local = self.sought.index.nearest(
+            self.sought.wanted.query, limit=BOUND, filters=ground, with_vectors=True
         )
-        return self._of_matches(self.wanted, together([*self.best, *local]))
+        return _sightings(self.sought, together([*self.sought.best, *local]))
 
-    def _here(self, tiles: Sequence[Tile], vectors: Vectors) -> Spots:
-        """The candidates' own things: by all tiles of the index, or else by the candidates."""
-        seen = self._mains if self.exact else self._sightings(self.main, tiles, vectors)
+    def _here(self, candidates: Candidates) -> Spots:
+        """The candidates' own things: by all tiles of the index, or else by the best and these."""
+        tiles = candidates.tiles
+        seen = self._mains if self.exact else self._among(candidates)
         rows = seen.rows_of(tiles)
         if None in rows:  # as when a build has just added some
-            seen = self._sightings(self.main, tiles, vectors)
+            seen = self._among(candidates)
             rows = seen.rows_of(tiles)
         return seen.spots.at([row for row in rows if row is not None])
+
+    def _among(self, candidates: Candidates) -> Sightings:
+        best = self.main.candidates(self.main.best)
+        odds = np.concatenate([self.main.seen(candidates), self.main.seen(best)])
+        return Sightings.of([*candidates.tiles, *best.tiles], odds)
 
     def _around(self, tiles: Sequence[Tile]) -> Area:
         """The ground around tiles on which the centres of tiles count."""
         # Each of two things may be half a tile off the centre of the tile that shows it.
-        return around(tiles, self.within_km + max(self.index.spans) / 1000)
+        return around(tiles, self.within_km + max(self.sought.index.spans) / 1000)
 
     @cached_property
     def _everywhere(self) -> Sightings:
-        return self._of_matches(self.wanted, self.best)
+        return _sightings(self.sought, self.sought.best)
 
     @cached_property
     def _mains(self) -> Sightings:
-        return self._of_matches(self.main, self.best)
+        return _sightings(self.main, self.sought.best)
 
-    def _of_matches(self, wanted: Wanted, matches: Sequence[Match]) -> Sightings:
-        return self._sightings(wanted, [match.tile for match in matches], vectors_of(matches))
 
-    def _sightings(self, wanted: Wanted, tiles: Sequence[Tile], vectors: Vectors) -> Sightings:
-        order = np.argsort(-wanted.z(vectors), kind="stable")  # which is how they are judged
-        tiles = [tiles[i] for i in order]
-        odds = wanted.judge(vectors[order], octaves(tiles, usual_span(self.index)))
-        return Sightings.of(tiles, odds)
+def _sightings(sought: Sought, matches: Sequence[Match]) -> Sightings:
+    """The thing as some tiles show it."""
+    candidates = sought.candidates(matches)
+    return Sightings.of(candidates.tiles, sought.seen(candidates))
 
 
 def _nearest(own: Rows, here: Spots, there: Sightings, *, within_km: float) -> Rows:
@@ -250,17 +249,6 @@ def _reaches(a: Spots, i: int, b: Spots, j: int, within_km: float) -> bool:
 def _km_between(a: Spots, i: int, b: Spots, j: int) -> float:
     """Kilometres over the ellipsoid from thing i of a to thing j of b."""
     return float(distance_km(*a.lonlat(i), *b.lonlat(j))[0])
-
-
-def together(matches: Sequence[Match]) -> list[Match]:
-    """Each tile once, best z first, whatever the order they come in."""
-    found = {match.tile.id: match for match in matches}
-    return [found[name] for name in sorted(found, key=lambda name: (-found[name].score, name))]
-
-
-def vectors_of(matches: Sequence[Match]) -> Vectors:
-    """(n, dim) of matches that were asked for with their vectors."""
-    return np.stack([match.vector for match in matches if match.vector is not None])
 
 
 def around(tiles: Sequence[Tile], within_km: float) -> Area:

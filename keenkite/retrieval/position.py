@@ -15,9 +15,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from keenkite.ground import degrees, positions
+from keenkite.retrieval.calibration import confidence
 from keenkite.retrieval.concepts import Floats
 from keenkite.retrieval.result import WEAK
-from keenkite.retrieval.scoring import confidence
 from keenkite.tiling import Tile
 
 CONVINCING = float(np.log(WEAK / (1 - WEAK)))

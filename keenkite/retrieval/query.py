@@ -97,8 +97,13 @@ class Query:
     """Tiles that do not show what is meant, though they look like it; not among the hits."""
     filters: Filters
     """Among which tiles; all of it must hold, and what is not given does not restrict."""
+    min_confidence: float | None
+    """Hits below it are cut, and counted in `Result.below`; the first never is. By default half of
+    what makes a verdict "weak"; 0 cuts none."""
     limit: int
     """Hits wanted, 1 to 10,000."""
+    skip: int
+    """Hits passed over: those of earlier pages. Pages of one limit repeat no hit and lose none."""
     overlap: bool
     """Keep hits that show the same ground as a better one, of whatever date and span."""
 
@@ -120,13 +125,15 @@ class Query:
         regions: Sequence[str] | None = None,
         scenes: Sequence[str] | None = None,
         spans: Sequence[float] | None = None,
+        min_confidence: float | None = None,
         limit: int = 10,
+        skip: int = 0,
         overlap: bool = False,
     ) -> None:
         """Take the fields, or what `filters` holds as arguments of their own, and check them.
 
         Args:
-            text: this and the others up to `filters`, and `limit` and `overlap`: see the fields.
+            text: this and the others up to `filters`, and those after `spans`: see the fields.
             near: conditions; their order means nothing.
             exclude: likewise.
             strict: for `near` and `exclude` alike.
@@ -141,7 +148,9 @@ class Query:
             regions: names of regions, any of them.
             scenes: ids of scenes, any of them.
             spans: widths of the tiles that may be hits, metres, any of them; all by default.
+            min_confidence: of hits.
             limit: of hits.
+            skip: of hits.
             overlap: of hits.
 
         Raises:
@@ -154,7 +163,8 @@ class Query:
         values: dict[str, object] = {
             "text": text, "near": _items("near", near), "exclude": _items("exclude", exclude),
             "strict": strict, "like": _items("like", like), "unlike": _items("unlike", unlike),
-            "filters": _filters(filters, flat), "limit": limit, "overlap": overlap,
+            "filters": _filters(filters, flat), "min_confidence": min_confidence, "limit": limit,
+            "skip": skip, "overlap": overlap,
         }  # fmt: skip
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -186,6 +196,10 @@ class Query:
             raise InputError(f"limit is {self.limit!r}; ask for a whole number of hits.")
         if not 1 <= self.limit <= MAX_LIMIT:
             raise InputError(f"limit is {self.limit}; ask for 1 to {MAX_LIMIT:,} hits.")
+        if isinstance(self.skip, bool) or not isinstance(self.skip, int) or self.skip < 0:
+            raise InputError(f"skip is {self.skip!r}; pass over a whole number of hits, or 0.")
+        if self.min_confidence is not None:
+            _check_confidence(self.min_confidence)
         self._check_concepts()
         self._check_examples()
 
@@ -250,6 +264,12 @@ def _filters(filters: Filters | None, flat: Mapping[str, Any]) -> Filters:
             "Lower them; each is a part of the same tile."
         )
     return filters
+
+
+def _check_confidence(value: object) -> None:
+    """Raise InputError unless it is a number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InputError(f"min_confidence is {value!r}; confidences are numbers from 0 to 1.")
 
 
 def _has_words(text: object) -> bool:

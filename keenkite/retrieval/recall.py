@@ -2,48 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from keenkite.index import Match, TileIndex
-from keenkite.retrieval.conditions import Candidates, Conditions
-from keenkite.retrieval.near import common, together
+from keenkite.retrieval.candidates import Candidates, together
+from keenkite.retrieval.conditions import Conditions
+from keenkite.retrieval.near import common
 from keenkite.retrieval.query import Query
-from keenkite.retrieval.spans import usual_span
 
 PER_HIT = 5
 """Tiles looked at for each hit wanted, at least: one thing is seen by several overlapping tiles,
 on several dates, in several spans."""
 
 CANDIDATES, STEP = 64, 4
-"""Tiles looked at: 64, or 4 times as many, and so on until it is enough for the limit. The steps
-are far apart so that the pages of one answer agree with each other."""
+"""Tiles looked at first: 64, or 4 times as many, and so on until it is enough for the limit."""
 
 MAX_CANDIDATES = 20_000
 """Tiles looked at, at most, to fill the limit with hits that do not overlap."""
 
 
+CLOUDY = 0.2
+"""Cloudy part of a tile above which a clearer date of its ground is looked for."""
+
+
 def recall(index: TileIndex, query: Query, conditions: Conditions) -> Iterator[Candidates]:
-    """The tiles that fit the main condition best, and more of them each time it goes on."""
-    vector, filters = conditions.main.wanted.query, query.filters
+    """The tiles that fit the main condition best, and each time further ones that fit it less."""
+    sought, filters = conditions.main.sought, query.filters
+    number = first_number(query, conditions)
+    matches = _near_both(index, query, conditions)
+    known: set[str] = set()
+    while True:
+        number = min(number, MAX_CANDIDATES)
+        if not filters.conditions() and number <= len(sought.best):
+            best = list(sought.best[:number])
+        else:
+            best = index.nearest(
+                sought.wanted.query, limit=number, filters=filters, with_vectors=True
+            )
+        matches = together([*matches, *best])
+        matches = together([*matches, *_clearer(index, query, conditions, matches)])
+        fresh = [match for match in matches if match.tile.id not in known]
+        if fresh:
+            yield sought.candidates(fresh)
+        known.update(match.tile.id for match in fresh)
+        if len(best) < number or number == MAX_CANDIDATES:
+            return
+        matches, number = [], STEP * number
+
+
+def first_number(query: Query, conditions: Conditions) -> int:
+    """How many tiles are looked at first."""
     least = query.limit if query.overlap else PER_HIT * query.limit
     number = CANDIDATES
     while number < least:
         number *= STEP
-    number = max([number, *(near.bound for near in conditions.near)])
-    local: list[Match] = []
+    return max([number, *(near.bound for near in conditions.near)])
+
+
+def _near_both(index: TileIndex, query: Query, conditions: Conditions) -> list[Match]:
+    """The best around the best places of what must be near."""
+    found: list[Match] = []
     for near in conditions.near:
         around = near.reach()
-        area = None if around is None else common(filters.area, around)
+        area = None if around is None else common(query.filters.area, around)
         if area is not None:
-            there = replace(filters, area=area)
-            local += index.nearest(vector, limit=near.bound, filters=there, with_vectors=True)
-    while True:
-        number = min(number, MAX_CANDIDATES)
-        matches = index.nearest(vector, limit=number, filters=filters, with_vectors=True)
-        if matches:
-            found = together([*matches, *local]) if local else matches
-            yield Candidates.of(found, usual=usual_span(index))
-        if len(matches) < number or number == MAX_CANDIDATES:
-            return
-        number *= STEP
+            there = replace(query.filters, area=area)
+            vector = conditions.main.sought.wanted.query
+            found += index.nearest(vector, limit=near.bound, filters=there, with_vectors=True)
+    return found
+
+
+def _clearer(
+    index: TileIndex, query: Query, conditions: Conditions, matches: Sequence[Match]
+) -> list[Match]:
+    """Clear dates of the ground that is under cloud in the tiles that were found."""
+    cells = {m.tile.cell for m in matches if (m.tile.cloud or 0) > CLOUDY}
+    cells -= {m.tile.cell for m in matches if (m.tile.cloud or 0) <= CLOUDY}
+    if not cells:
+        return []
+    asked = query.filters.max_cloud
+    cloud = CLOUDY if asked is None else min(float(asked), CLOUDY)
+    there = replace(query.filters, cells=tuple(sorted(cells)), max_cloud=cloud)
+    if query.filters.cells:
+        there = replace(there, cells=tuple(sorted(cells & set(query.filters.cells))))
+    vector = conditions.main.sought.wanted.query
+    return index.nearest(vector, limit=len(matches), filters=there, with_vectors=True)

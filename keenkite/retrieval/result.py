@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from keenkite.retrieval.query import Asked, Query
@@ -12,7 +13,13 @@ from keenkite.tiling import Tile
 Verdict = Literal["strong", "weak", "none"]
 
 STRONG, WEAK = 0.7, 0.3
-"""Confidence of the best hit from which the verdict is "strong", and "weak"."""
+"""Confidence from which a verdict is "strong", and "weak"."""
+
+CAUTIOUS = 0.85
+"""Confidence from which it is "strong" with a model whose confidence was not measured."""
+
+CUT = WEAK / 2
+"""Hits below this are cut, unless a query says otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +95,8 @@ class Hit:
     parts: dict[str, float] | None = None
     """With `explain`: what the score is made of. "z": standard deviations above the index's mean
     tile. "fit" and "contrast": how far the text beats the background on average and at its best,
-    "evidence": both, weighted.
-    "alone": the confidence of this tile without its look-alikes. "text", "near sea within 3 km",
+    "evidence": both, weighted. "look-alikes": how much more evidence those have. "stands out": how
+    far the evidence is above the usual ground's, in its "spread". "text", "near sea within 3 km",
     "without houses" and so on, see `Asked.name`: the confidence that each condition is met; their
     product is the hit's."""
 
@@ -123,41 +130,72 @@ class Hit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConditionVerdict(Asked):
+    """What a condition comes to, as the first hit meets it."""
+
+    verdict: Verdict
+    """Whether it is met: of what is not wanted, whether it is not there."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return super().to_json() | {"verdict": self.verdict}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """The answer to a query.
 
-    The verdict says whether the thing is there at all, by the confidence of the best hit. "strong":
-    at least 0.7, the first hits most likely show it. "weak": at least 0.3, worth a look. "none": no
-    tile shows it as far as the model can tell, and the hits are only the least unlikely ones.
+    The verdict says whether what was asked for is there, by the confidence of the best hit.
+    "strong": at least 0.7 (0.85 with a model whose confidence was never measured), the first hits
+    most likely show it. "weak": at least 0.3, worth a look. "none": not recognised here. A text
+    that is doubtful (`notes` say why) is never "strong".
     """
 
     query: Query
     hits: tuple[Hit, ...]
     """Best first."""
     verdict: Verdict
-    """Of the best hit; "none" without hits."""
+    """Of the whole; "none" without hits."""
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    """Of each text of the query by itself, among the tiles that the filters let through."""
+    conditions: tuple[ConditionVerdict, ...] = ()
+    """What was asked, each condition once, as the first hit meets it."""
+    below: int = 0
+    """Hits within the limit that were cut for too low a confidence."""
     reason: str | None = None
-    """Why there are no hits; None when there are some."""
-
-    @property
-    def conditions(self) -> tuple[Asked, ...]:
-        """What was asked, each condition once."""
-        return self.query.conditions
+    """With the verdict "none": what it rests on. Without hits: why there are none."""
+    notes: tuple[str, ...] = ()
+    """What to know about the texts, and what to do about it."""
+    calibrated: bool = True
+    """Whether the confidence of this model was measured on labelled images; if not, it is that of
+    other models, and "strong" asks for more."""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values: the same for Python, command line and server."""
         return {
             "text": self.query.text,
-            "conditions": [asked.to_json() for asked in self.conditions],
+            "conditions": [condition.to_json() for condition in self.conditions],
             "verdict": self.verdict,
+            "verdicts": dict(self.verdicts),
             "reason": self.reason,
+            "notes": list(self.notes),
+            "calibrated": self.calibrated,
+            "below": self.below,
             "hits": [hit.to_json() for hit in self.hits],
         }
 
 
-def verdict_of(confidence: float) -> Verdict:
-    """The verdict for the confidence of the best hit."""
-    return "strong" if confidence >= STRONG else "weak" if confidence >= WEAK else "none"
+def verdict_of(confidence: float, *, calibrated: bool = True, doubtful: bool = False) -> Verdict:
+    """The verdict for a confidence, 0-1.
+
+    Args:
+        confidence: of the best there is.
+        calibrated: whether the model's confidence was measured.
+        doubtful: whether the text is one that no confidence can be trusted with.
+    """
+    if confidence >= (STRONG if calibrated else CAUTIOUS) and not doubtful:
+        return "strong"
+    return "weak" if confidence >= WEAK else "none"
 
 
 def _degrees(value: float) -> float:

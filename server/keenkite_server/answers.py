@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel
 
-from keenkite.cloud import percent
+from keenkite.cloud import cloud_text
 
 if TYPE_CHECKING:
     from keenkite.retrieval.result import Hit
@@ -112,11 +112,6 @@ def hits_text(answer: HitsOut, about: str) -> str:
     if answer.next_cursor:
         lines.append(f"More: same arguments with cursor {answer.next_cursor}")
     return "\n".join(lines)
-
-
-def cloud_text(cloud: float | None) -> str:
-    """A tile's cloud, in the one form that is used for it."""
-    return "cloud unknown" if cloud is None else f"cloud {percent(cloud)}"
 
 
 def _spans_text(spans: list[float]) -> str:

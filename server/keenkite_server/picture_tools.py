@@ -10,8 +10,9 @@ from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, ImageContent, TextContent
 from pydantic import Field
 
+from keenkite.cloud import cloud_text
+
 from . import arguments as args
-from .answers import cloud_text
 from .boundary import Scrubber, strict_tool
 from .library import Library
 
@@ -51,18 +52,19 @@ class PictureTools:
         collection: args.CollectionName = None,
     ) -> CallToolResult:
         """Show where in one to nine tiles a concept is: a picture with its heatmap, the lon/lat of
-        its peak and its strength (0-1). Use it to check and to point at what search_tiles found;
-        a map that stays dark means that the tile does not show it."""
-        import numpy as np
-
-        from keenkite.pictures import overlay, tile_sheet
-        from keenkite.retrieval.heatmap import heatmaps
+        its peak, its strength and the search's confidence (0-1), and which of the two to believe
+        where they differ. Use it to check and to point at what search_tiles found. Cloud is
+        hatched: what it hides is not judged."""
+        from keenkite.pictures import kept_heatmaps, overlay, tile_sheet
+        from keenkite.retrieval.confidence import confidence_of
 
         name = self._library.choose(collection).name
         holding, tiles = self._library.tiles(tile_ids, name)
         images = self._library.images(tiles)
-        heats = heatmaps(self._library.encoder(holding), np.stack(images), text)
-        sensor = holding.index.sensor
+        encoder, index = self._library.encoder(holding), holding.index
+        sure = confidence_of(index, encoder, text, [tile.id for tile in tiles])
+        heats = kept_heatmaps(encoder, self._library.pixels, tiles, text, sure)
+        sensor = index.sensor
         if len(tiles) == 1:
             picture = overlay(images[0], heats[0], tiles[0], sensor=sensor, text=text)
         else:
@@ -102,10 +104,13 @@ def png(picture: Image) -> bytes:
 
 
 def _heat_line(tile: Tile, heat: Heatmap, text: str) -> str:
+    cloud = cloud_text(tile.cloud)
+    if heat.seen == 0:
+        return f"{tile.id} ({cloud}): {heat.belief}"
     lon, lat = heat.peak_lonlat(tile)
-    line = f"{tile.id}: {text!r} peaks at lon {lon:.4f}, lat {lat:.4f} with strength "
-    line += f"{heat.strength:.2f} (0-1)"
-    return line if heat.found else f"{line}, too weak to be a find"
+    line = f"{tile.id} ({cloud}): {text!r} peaks at lon {lon:.4f}, lat {lat:.4f} with strength "
+    line += f"{heat.strength:.2f}, confidence {heat.confidence:.2f} (0-1). {heat.belief}"
+    return line
 
 
 def _shown(picture: Image, lines: Sequence[str]) -> CallToolResult:

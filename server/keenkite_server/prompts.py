@@ -44,7 +44,7 @@ there (exclude), ground cover (cover), place (bbox, circle or polygon, longitude
 say so.
 3. Call search_tiles. If the verdict is none, try one other word for the same thing, then say that \
 it is not there.
-4. Check the best three hits with get_heatmap, and drop those whose maps stay dark.
+4. Check the best three hits with get_heatmap; where map and search differ, go by the one it names.
 5. Answer with place (lon, lat), date and confidence of each find, and with what you left out."""
 
 EXPLORE_REGION = """\

@@ -215,6 +215,12 @@ def test_heatmap_writes_a_picture_or_a_geotiff_and_says_where(
         west, south, east, north = hit["bounds"]
         assert west <= answer["lon"] <= east
         assert south <= answer["lat"] <= north
+        assert 0 <= answer["confidence"] <= 1
+        assert answer["found"] == (answer["strength"] >= 0.5)
+        assert answer["cloud"] == hit["cloud"]
+    text = asked(capsys, "heatmap", hit["tile_id"], "forest", "--out", str(tmp_path / name), *where)
+    assert f"confidence of the search {answer['confidence']:.2f}" in text
+    assert answer["belief"] in text
     with rasterio.open(tmp_path / "heat.tif") as file:
         assert file.shape == (224, 224)
         assert float(file.read(1).max()) == pytest.approx(answer["strength"], abs=1e-2)

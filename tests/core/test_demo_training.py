@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from keenkite.demo.concepts import CONCEPTS
 from keenkite.demo.training.eurosat import CLASSES, Chips, load_chips, mosaic
 from keenkite.demo.training.samples import Batch, batches, chip_sample, world_sample
-from keenkite.demo.training.train import Phase, export, train
+from keenkite.demo.training.train import MODEL_FOLDER, Phase, export, train
 from keenkite.demo.training.vocabulary import EUROSAT_LABELS, LABELS, MAY_BE, PHRASES
 from keenkite.demo.world import World, draw_world
 from keenkite.errors import InputError
@@ -117,6 +117,8 @@ def test_training_stopped_goes_on_where_it_was_and_exports_what_the_encoder_load
     model = train(stream, seed=0, phases=phases, checkpoint=checkpoint, save_every=1)
     assert steps == [0, 2]
     export(model.state_dict(), tmp_path)
+    vocabulary = (tmp_path / "keenkite-tiny.txt").read_text()
+    assert vocabulary == (MODEL_FOLDER / "keenkite-tiny.txt").read_text(), "the shipped one is old"
     state = load_file(tmp_path / "keenkite-tiny.safetensors")
     assert all(torch.isfinite(tensor.float()).all() for tensor in state.values())
     assert {tensor.dtype for tensor in state.values()} == {torch.float16}

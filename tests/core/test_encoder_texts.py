@@ -10,6 +10,7 @@ import torch
 
 from keenkite import ClipEncoder
 from keenkite.encoder import clip as encoder
+from keenkite.encoder import room_of, vocabulary_of
 from keenkite.errors import InputError
 from tests.support.checkpoints import (
     register,
@@ -19,6 +20,7 @@ from tests.support.checkpoints import (
     tiles,
     tokenize,
 )
+from tests.support.fakes import FakeEncoder
 
 
 def test_texts_of_every_length_equal_open_clips(
@@ -107,6 +109,25 @@ def test_a_text_that_just_fits_is_not_cut(
     assert not caplog.records
     small_clip.encode_texts([" ".join(["sea"] * 76)])
     assert "only the first 75 of 76 words" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["sea", "the long aerodromeish runway", "空港 🛫", "sea " * 75])
+def test_the_room_beside_a_text_is_what_more_words_of_one_token_fill(
+    small_clip: ClipEncoder, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    room = small_clip.room(text)
+    small_clip.encode_texts([text + " sea" * room])
+    assert not caplog.records
+    small_clip.encode_texts([text + " sea" * (room + 1)])
+    assert "this text only the first" in caplog.text
+    assert small_clip.room(text + " sea" * (room + 5)) == -5
+
+
+def test_a_model_of_the_world_at_large_has_no_vocabulary(small_clip: ClipEncoder) -> None:
+    assert small_clip.vocabulary is None
+    assert vocabulary_of(small_clip) is None
+    assert vocabulary_of(FakeEncoder()) is None
+    assert room_of(FakeEncoder()) is None
 
 
 def test_a_single_word_too_long_is_cut_as_open_clip_cuts_it(

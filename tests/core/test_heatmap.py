@@ -1,5 +1,6 @@
 """Maps with a known answer: the fake encoder sees colours, so a painted square is the thing."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +12,8 @@ from rasterio.warp import transform
 
 from keenkite.errors import InputError
 from keenkite.retrieval.concepts import concept_and_rivals
-from keenkite.retrieval.heatmap import Heatmap, evidence, heatmap, heatmaps
+from keenkite.retrieval.evidence import evidence
+from keenkite.retrieval.heatmap import Heatmap, heatmap, heatmaps
 from keenkite.tiling import Tile
 from tests.support.fakes import WORDS, FakeEncoder
 
@@ -187,3 +189,146 @@ def test_too_many_tiles_are_refused() -> None:
     tiles = np.broadcast_to(np.zeros((1, 1, 1, 1), np.uint8), (257, 224, 224, 3))
     with pytest.raises(InputError, match="256 at most"):
         heatmaps(FakeEncoder(), tiles, "red")
+
+
+def masked(*squares: Square) -> NDArray[np.bool_]:
+    mask = np.zeros((224, 224), bool)
+    for square in squares:
+        mask[square] = True
+    return mask
+
+
+@pytest.mark.parametrize("under", ["white", "red", "black"])
+def test_what_the_mask_hides_has_no_part_in_the_map(under: str) -> None:
+    square = np.s_[128:192, 0:64]
+    mask = masked(square)
+    heat = heatmap(FakeEncoder(), painted("red"), "red", mask=mask, background=BACKGROUND)
+    tile = painted("red")
+    tile[square] = WORDS[under]
+    other = heatmap(FakeEncoder(), tile, "red", mask=mask, background=BACKGROUND)
+    np.testing.assert_allclose(other.values, heat.values, atol=1e-6)
+    assert (other.values[mask] == 0).all()
+    assert (other.grid[4:6, 0:2] == 0).all()
+    assert other.peak == heat.peak
+    assert other.hidden is not None
+    assert (other.hidden == mask).all()
+    assert other.seen == pytest.approx(1 - mask.mean())
+
+
+def test_a_find_that_cloud_hides_is_none_and_another_one_beside_it_is() -> None:
+    tile, other = painted("red"), np.s_[160:192, 0:32]
+    mask = masked(SQUARE)
+    hidden = heatmap(FakeEncoder(), tile, "red", mask=mask, background=BACKGROUND)
+    assert not hidden.found
+    tile[other] = WORDS["red"]
+    heat = heatmap(FakeEncoder(), tile, "red", mask=mask, background=BACKGROUND)
+    assert heat.found
+    assert masked(other)[heat.peak]
+
+
+def test_a_value_beside_cloud_is_not_pulled_down_by_it() -> None:
+    tile = painted("red", ground="red")
+    mask = masked(np.s_[:, 96:])
+    heat = heatmap(FakeEncoder(), tile, "red", mask=mask, background=BACKGROUND)
+    assert heat.values[:, :96].min() > 0.5
+
+
+def test_a_patch_that_cloud_only_touches_still_counts_but_the_peak_is_in_the_open() -> None:
+    tile = painted("red", np.s_[32:64, 32:64])
+    mask = masked(np.s_[44:52, 44:52])  # the middle of the only hot patch
+    heat = heatmap(FakeEncoder(), tile, "red", mask=mask, background=BACKGROUND)
+    assert heat.found
+    assert not mask[heat.peak]
+    assert masked(np.s_[32:64, 32:64])[heat.peak]
+    assert (heat.values[mask] == 0).all()
+
+
+def test_a_tile_that_is_all_masked_finds_nothing_and_says_so() -> None:
+    tiles = np.stack([painted("red", ground="red"), painted("red")])
+    mask = np.stack([np.ones((224, 224), bool), np.zeros((224, 224), bool)])
+    whole, clear = heatmaps(FakeEncoder(), tiles, "red", mask=mask, background=BACKGROUND)
+    assert not whole.found
+    assert whole.strength == whole.seen == 0
+    assert all(0 <= n < 224 for n in whole.peak)
+    for sure in (None, 0.1, 0.9):
+        assert "all of it is cloud or has no data" in replace(whole, confidence=sure).belief
+        assert replace(whole, confidence=sure).believed is None
+    assert clear.found
+    assert clear.seen == 1
+    np.testing.assert_allclose(clear.values, look(tiles[1]).values, atol=1e-6)
+
+
+def test_no_tiles_with_a_mask_give_no_maps() -> None:
+    nothing, mask = np.empty((0, 224, 224, 3), np.uint8), np.empty((0, 224, 224), bool)
+    assert heatmaps(FakeEncoder(), nothing, "red", mask=mask) == []
+
+
+@pytest.mark.parametrize(
+    "mask", [np.zeros((224, 224), np.uint8), np.zeros((112, 112), bool), np.zeros((1, 1), bool)]
+)
+def test_what_is_no_mask_of_the_tile_is_refused(mask: Any) -> None:
+    with pytest.raises(InputError, match=r"bool \(1, 224, 224\)"):
+        heatmap(FakeEncoder(), painted("red"), "red", mask=mask, background=BACKGROUND)
+
+
+@pytest.mark.parametrize("row", [0, 96, 192])
+@pytest.mark.parametrize("col", [0, 96, 192])
+def test_the_peak_of_one_patch_is_in_its_middle_at_the_rim_too(row: int, col: int) -> None:
+    heat = look(painted("red", np.s_[row : row + 32, col : col + 32]))
+    assert heat.peak[0] == pytest.approx(row + 15.5, abs=5)
+    assert heat.peak[1] == pytest.approx(col + 15.5, abs=5)
+
+
+def test_the_peak_of_a_tile_full_of_it_is_not_on_the_rim() -> None:
+    assert all(8 <= n < 216 for n in look(painted("red", ground="red")).peak)
+
+
+def test_the_peak_of_a_thing_that_is_bent_is_on_the_thing() -> None:
+    tile = painted("red", np.s_[64:160, 64:160])
+    tile[64:128, 96:128] = WORDS["forest"]  # a U, open to the top
+    heat = look(tile)
+    u = masked(np.s_[64:160, 64:160]) & ~masked(np.s_[64:128, 96:128])
+    assert u[heat.peak]
+
+
+@pytest.mark.parametrize(
+    ("strength", "confidence", "trained", "believed", "says"),
+    [
+        (0.9, 0.8, True, None, "Map and search agree: it is here."),
+        (0.1, 0.1, False, None, "Map and search agree: it is not recognised here."),
+        (0.9, 0.29, True, "map", "Believe the map: the map finds it and the search does not"),
+        (0.1, 0.3, True, "map", "Believe the map: the search finds it and the map does not"),
+        (0.9, 0.29, False, "search", "Believe the search: the map finds it and the search does"),
+        (0.1, 0.3, False, "search", "Believe the search: the search finds it and the map does"),
+        (0.9, None, True, None, "The map finds it."),
+        (0.1, None, True, None, "It is too weak to be a find."),
+    ],
+)
+def test_a_map_says_what_to_believe_where_the_search_says_otherwise(
+    strength: float, confidence: float | None, trained: bool, believed: str | None, says: str
+) -> None:
+    values = np.full((224, 224), strength, np.float32)
+    heat = Heatmap(
+        text="red", values=values, grid=values[:7, :7], peak=(0, 0), confidence=confidence,
+        patches_trained=trained,
+    )  # fmt: skip
+    assert heat.believed == believed
+    assert heat.belief.startswith(says)
+
+
+def test_under_cloud_the_map_is_believed_whatever_the_model() -> None:
+    values = np.zeros((224, 224), np.float32)
+    heat = Heatmap(
+        text="red", values=values, grid=values[:7, :7], peak=(0, 0), confidence=0.9,
+        hidden=masked(np.s_[:, 100:]),
+    )  # fmt: skip
+    assert heat.believed == "map"
+    assert "cloud" in heat.belief
+
+
+def test_a_map_knows_whether_its_model_learnt_what_patches_show() -> None:
+    class Taught(FakeEncoder):
+        patches_trained = True
+
+    assert not look(painted("red")).patches_trained
+    assert heatmap(Taught(), painted("red"), "red", background=BACKGROUND).patches_trained

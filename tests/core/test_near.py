@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from pyproj import Geod
 from keenkite.area import Area
 from keenkite.index import Match, TileIndex
 from keenkite.retrieval import near as near_module
-from keenkite.retrieval.near import ABSENT, Surroundings, around, common, together
+from keenkite.retrieval.candidates import Candidates, together
+from keenkite.retrieval.look_alikes import POOL
+from keenkite.retrieval.near import ABSENT, Surroundings, around, common
 from keenkite.retrieval.query import Near, Query
 from keenkite.retrieval.result import Met, Result
-from keenkite.retrieval.scoring import Scorer
 from keenkite.retrieval.search import search
 from keenkite.tiling import Tile
 from tests.support.memory_index import MemoryIndex
@@ -49,7 +50,8 @@ def _closed() -> Iterator[None]:
 
 
 def look(index: Any, text: str, **asked: Any) -> Result:
-    return search(index, ENCODER, Query(text=text, **asked), background=COLOURS)
+    query = Query(text=text, **{"min_confidence": 0, **asked})
+    return search(index, ENCODER, query, background=COLOURS)
 
 
 def ask(index: Any, text: str, near: str, km: float, **more: Any) -> Result:
@@ -64,23 +66,27 @@ def best_near(result: Result) -> Met:
 class Told:
     """A concept whose log-odds are one of the numbers of a tile's vector."""
 
-    def __init__(self, axis: int) -> None:
-        self.axis, self.query = axis, np.eye(2)[axis]
+    def __init__(self, index: MemoryIndex, axis: int) -> None:
+        self.index, self.axis = index, axis
+        self.best = index.nearest(
+            np.eye(len(index.all[0]))[axis], limit=len(index.tiles), with_vectors=True
+        )
 
-    def z(self, vectors: Any) -> Any:
-        return vectors[:, self.axis]
+    def candidates(self, matches: Sequence[Match]) -> Candidates:
+        return Candidates.of(matches, usual=2240)
 
-    def judge(self, vectors: Any, octaves: Any) -> Any:
-        return vectors[:, self.axis].astype(float)
+    def seen(self, candidates: Candidates) -> Any:
+        return candidates.vectors[:, self.axis].astype(float)
 
 
 def told(tiles: list[Tile], reds: Any, waters: Any, km: float, *, beyond: bool = False) -> Any:
     """What is near each of some tiles, by given log-odds that they show red, and water."""
     vectors = np.column_stack([reds, waters]).astype(float)
-    index: Any = MemoryIndex(tiles, list(vectors))
-    water, red = (Told(axis) for axis in (1, 0))
-    found = Surroundings.look(index, water, main=red, within_km=km, tiles=len(tiles))  # type: ignore[arg-type]
-    return found.of(tiles, vectors, beyond=beyond)
+    index = MemoryIndex(tiles, list(vectors))
+    water, red = (Told(index, axis) for axis in (1, 0))
+    found = Surroundings(sought=water, main=red, within_km=km, tiles=len(tiles))  # type: ignore[arg-type]
+    those = [Match(tile=t, score=0.0, vector=v) for t, v in zip(tiles, vectors, strict=True)]
+    return found.of(red.candidates(those), beyond=beyond)
 
 
 def nearest(far: dict[str, float], there: dict[str, Thing], among: list[str]) -> str:
@@ -322,12 +328,6 @@ def test_where_nothing_is_looked_at_nothing_is_found(monkeypatch: pytest.MonkeyP
     hit = next(hit for hit in result.hits if hit.tile == alone)
     (met,) = hit.of("near")
     assert met.tile in (None, alone)
-    monkeypatch.setattr(near_module, "SPOTS", 0)
-    scorer = Scorer(ENCODER, index.statistics(), COLOURS)
-    there = Surroundings.look(
-        index, scorer.wanted("water"), main=scorer.wanted("red"), within_km=1, tiles=101,  # type: ignore[arg-type]
-    )  # fmt: skip
-    assert there.of([], np.empty((0, 16))) is None
 
 
 def test_a_tile_that_shows_both_is_its_own_neighbour() -> None:
@@ -479,25 +479,30 @@ def test_each_near_condition_is_looked_for_by_itself() -> None:
 
 def test_every_tile_is_looked_at_up_to_a_number_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     index = MemoryIndex(meadow(6), plain(36))
-    wanted = Scorer(ENCODER, index.statistics(), COLOURS).wanted("water")
 
     def looked() -> Surroundings:
-        return Surroundings.look(index, wanted, main=wanted, within_km=5, tiles=36)  # type: ignore[arg-type]
+        water = Told(index, 0)
+        return Surroundings(sought=water, main=water, within_km=5, tiles=36)  # type: ignore[arg-type]
 
     monkeypatch.setattr(near_module, "EXACT", 36)
     assert looked().reach() is None
-    assert (looked().bound, len(looked().best)) == (36, 36)
+    assert (looked().bound, Surroundings.looked_at(36)) == (36, 36)
     monkeypatch.setattr(near_module, "EXACT", 35)
     monkeypatch.setattr(near_module, "BOUND", 7)
     assert looked().reach() is not None
-    assert (looked().bound, len(looked().best)) == (7, 7)
+    assert (looked().bound, Surroundings.looked_at(36)) == (7, 7)
     index.limits.clear()
     ask(index, "green", "water", 5, limit=1)
-    assert index.limits == [7, 7, 64, 7]  # it, greens around it, candidates, it around them
+    # It, the best greens, greens around it, candidates, it around them.
+    assert index.limits == [7, POOL, 7, 64, 7]
     monkeypatch.setattr(near_module, "EXACT", 100)
     index.limits.clear()
     ask(index, "green", "water", 5, limit=1)
-    assert index.limits == [100, 100]  # the neighbours and the candidates are all tiles there are
+    assert index.limits == [
+        100,
+        POOL,
+        100,
+    ]  # the neighbours and the candidates are all tiles there are
 
 
 def test_matches_of_several_questions_are_each_there_once_best_first() -> None:

@@ -28,7 +28,7 @@ from keenkite.pictures import (
     write_geotiff,
 )
 from keenkite.pictures.drawing import LUT, round_length
-from keenkite.pictures.tile import credit_of
+from keenkite.pictures.tile import advice, credit_of, numbers
 from keenkite.retrieval.heatmap import Heatmap
 from keenkite.retrieval.query import Query
 from keenkite.retrieval.result import Hit, Result
@@ -118,12 +118,54 @@ def test_the_same_value_has_the_same_colour_in_every_picture() -> None:
     assert np.abs(one - other).max() <= 6
 
 
+def test_what_is_hidden_is_hatched_in_grey_and_nothing_else_changes() -> None:
+    heat, rgb = make_heat(spot()), make_rgb()
+    hidden = np.zeros((224, 224), bool)
+    hidden[120:, :] = True
+    plain = np.asarray(picture_of(rgb, heat, scale=2))[:448]
+    drawn = np.asarray(picture_of(rgb, replace(heat, hidden=hidden), scale=2))[:448]
+    assert (drawn[:240] == plain[:240]).all()
+    below = drawn[240:420].astype(int)  # without the bar
+    assert np.abs(below - below.mean(axis=-1, keepdims=True)).max() < 16  # grey
+    assert below.mean() > 120
+    shades = np.unique(below.mean(axis=-1).round(-1))
+    assert np.ptp(shades) > 30  # lines
+
+
+def test_a_picture_says_map_search_date_and_cloud_and_what_to_believe() -> None:
+    heat, tile = replace(make_heat(spot()), confidence=0.1), make_tile(cloud=0.2)
+    assert numbers(heat) == "map 1.00 · search 0.10"
+    assert advice(heat) == "believe the search"
+    assert advice(replace(heat, confidence=0.9)) == ""
+    assert numbers(replace(heat, confidence=None)) == "map 1.00"
+    assert numbers(replace(heat, hidden=np.ones((224, 224), bool))) == "all hidden"
+    shown = np.asarray(picture_of(make_rgb(), heat, tile=tile))
+    for other in (
+        picture_of(make_rgb(), replace(heat, confidence=0.9), tile=tile),
+        picture_of(make_rgb(), heat, tile=replace(tile, cloud=0.3)),
+        picture_of(make_rgb(), heat, tile=replace(tile, cloud=None)),
+    ):
+        assert (np.asarray(other) != shown).any()
+
+
+def test_the_cloud_of_a_hit_is_in_its_caption() -> None:
+    def caption(cloud: float | None) -> NDArray[np.uint8]:
+        hit = Hit(rank=1, tile=make_tile(cloud=cloud), score=0.3, confidence=0.9)
+        result = Result(query=Query(text="airport"), hits=(hit,), verdict="strong")
+        return np.asarray(sheet_of(result, [make_rgb()]))[84 + 224 : -20]
+
+    clear, cloudy, unknown = caption(0.0), caption(0.4), caption(None)
+    assert (clear != cloudy).any()
+    assert (clear != unknown).any()
+    assert (caption(0.4) == cloudy).all()
+
+
 @pytest.mark.parametrize("scale", [1, 2, 4])
 def test_the_legend_is_below_and_says_what_was_looked_for(scale: int) -> None:
     picture = picture_of(make_rgb(), make_heat(spot()), scale=scale)
     assert picture.width == 224 * scale
     legend = np.asarray(picture.convert("L"))[224 * scale :]
-    assert 50 <= len(legend) <= 100
+    assert 50 <= len(legend) <= 125
     other = picture_of(make_rgb(), make_heat(spot()), text="golf course", scale=scale)
     text = np.asarray(other.convert("L"))[224 * scale :]
     assert (legend != text).any()
@@ -272,6 +314,17 @@ def test_a_geotiff_is_read_by_rasterio_where_the_tile_is(tmp_path: Path) -> None
         lon, lat = heat.peak_lonlat(tile)
         ((value,),) = file.sample([utm.project(tile.epsg, lon, lat)])
     assert value == pytest.approx(heat.strength)
+
+
+def test_a_geotiff_has_no_data_where_the_ground_is_hidden(tmp_path: Path) -> None:
+    hidden = np.zeros((224, 224), bool)
+    hidden[:, :50] = True
+    heat = replace(make_heat(spot()), hidden=hidden)
+    write_geotiff(tmp_path / "heat.tif", heat, make_tile(), sensor=SENTINEL2)
+    with rasterio.open(tmp_path / "heat.tif") as file:
+        read = file.read(1, masked=True)
+    assert (read.mask == hidden).all()
+    assert (read.data[~hidden] == heat.values[~hidden]).all()
 
 
 def test_a_geotiff_that_cannot_be_written_says_so(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from keenkite.build import build_index
 from keenkite.catalog import Catalog, open_catalog
 from keenkite.errors import InputError, SceneError, StorageError
 from keenkite.index import Filters, TileIndex
-from keenkite.pictures.show import answer_sheet, look, tile_pixels
+from keenkite.pictures.show import answer_sheet, kept_heatmaps, look, tile_pixels
 from keenkite.pixels import PixelArchive
+from keenkite.retrieval.confidence import confidence_of
 from keenkite.retrieval.query import Query
 from keenkite.retrieval.search import search
 from keenkite.tiling import Tile
@@ -87,6 +88,50 @@ def test_pixels_that_are_gone_are_read_from_their_scene_again(
     assert again.shape == (224, 224, 3)
     assert (again == made.archive.tile(tile)).all()
     assert (tile_pixels(tile, None, made.catalog) == again).all()
+
+
+def cloudy(made: Made) -> Tile:
+    """A tile of which some is cloud and some is not."""
+    tiles = made.index.scroll(Filters(spans=(2240,)))
+    return next(tile for tile in tiles if tile.cloud is not None and 0.2 < tile.cloud < 0.8)
+
+
+def test_cloud_in_a_tile_is_hidden_in_its_map(made: Made, tmp_path: Path) -> None:
+    tile = cloudy(made)
+    mask = made.archive.mask(tile)
+    assert (mask == 2).mean() == pytest.approx(tile.cloud, abs=0.02)
+    for archive in (made.archive, PixelArchive(tmp_path)):  # as kept, and as read again
+        view = look(made.index, ENCODER, tile.id, text="white", archive=archive,
+                    catalog=made.catalog)  # fmt: skip
+        assert view.heat.hidden is not None
+        assert view.heat.hidden[mask != 1].all()
+        assert (view.heat.values[view.heat.hidden] == 0).all()
+        assert mask[view.heat.peak] == 1 or not view.heat.found
+
+
+def test_kept_maps_hide_what_no_ground_is_seen_of(made: Made) -> None:
+    tiles = [cloudy(made), made.tile]
+    heats = kept_heatmaps(ENCODER, made.archive, tiles, "white", [0.4, None])
+    for heat, tile in zip(heats, tiles, strict=True):
+        assert heat.hidden is None or heat.hidden[made.archive.hidden([tile])[0]].all()
+    assert heats[0].hidden is not None
+    assert [heat.confidence for heat in heats] == [0.4, None]
+    assert kept_heatmaps(ENCODER, made.archive, [], "white", []) == []
+
+
+def test_a_view_says_how_sure_the_search_is_of_its_tile(made: Made) -> None:
+    (hit,) = search(made.index, ENCODER, Query(text="forest", limit=1)).hits
+    view = look(made.index, ENCODER, hit.tile.id, text="forest", archive=made.archive)
+    (sure,) = confidence_of(made.index, ENCODER, "forest", [hit.tile.id])
+    assert view.heat.confidence == sure
+
+
+def test_a_view_by_another_model_than_the_index_stands_alone(made: Made) -> None:
+    class Other(FakeEncoder):
+        name = "another"
+
+    view = look(made.index, Other(), made.tile.id, text="forest", archive=made.archive)
+    assert view.heat.confidence is None
 
 
 def test_a_tile_of_several_scenes_has_the_pixels_of_each_where_another_has_none(

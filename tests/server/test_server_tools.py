@@ -322,13 +322,19 @@ def test_a_heatmap_says_where_its_peak_is(server: MCPServer) -> None:
         )
         (hit,) = found.structured_content["hits"]
         result = await ask(client, "get_heatmap", tile_ids=[hit["tile_id"]], text="forest")
-        match = re.search(r"lon (-?[\d.]+), lat (-?[\d.]+) with strength ([\d.]+)", text_of(result))
+        match = re.search(
+            r"lon (-?[\d.]+), lat (-?[\d.]+) with strength ([\d.]+), confidence ([\d.]+) ",
+            text_of(result),
+        )
         assert match
-        lon, lat, strength = map(float, match.groups())
+        lon, lat, strength, confidence = map(float, match.groups())
         west, south, east, north = hit["bounds"]
         assert west <= lon <= east
         assert south <= lat <= north
         assert 0 <= strength <= 1
+        assert 0 <= confidence <= 1
+        assert re.search("agree|Believe the", text_of(result))
+        assert "cloud 0 %" in text_of(result)
 
     talk(story, server)
 

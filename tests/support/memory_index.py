@@ -21,6 +21,7 @@ class MemoryIndex:
     """Tiles and vectors in two lists."""
 
     location = "memory"
+    encoder_name = MILD.name
     sensor = SENTINEL2
 
     def __init__(self, tiles: Sequence[Tile], vectors: Sequence[NDArray[np.float32]]) -> None:
@@ -38,8 +39,11 @@ class MemoryIndex:
         exact = self.all.astype(np.float64)
         return Statistics(
             n=len(exact), mean=exact.mean(axis=0),
-            covariance=np.cov(exact.T, bias=True),
+            covariance=np.cov(exact.T, bias=True), vectors=self.all.astype(np.float16),
         )  # fmt: skip
+
+    def calibration(self) -> None:
+        return None
 
     def nearest(
         self,

@@ -45,11 +45,13 @@ def forward(
 def pair_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Sigmoid loss of each pair of picture and label, over pairs that are 1 or 0 (-1: unknown).
 
-    Present and absent weigh the same, however rare the thing is.
+    Present and absent weigh the same, and what is present of each label, however rare it is.
     """
-    raw = F.softplus(torch.where(labels == 1, -logits, logits))
-    there, absent = labels == 1, labels == 0
-    return raw[there].mean() + raw[absent].mean()
+    raw = F.softplus(torch.where(labels == 1, -logits, logits)).flatten(0, -2)
+    there, absent = (labels == 1).flatten(0, -2), labels == 0
+    count = there.sum(0)
+    each = (raw * there).sum(0)[count > 0] / count[count > 0]
+    return each.mean() + raw[absent.flatten(0, -2)].mean()
 
 
 def choice_loss(logits: torch.Tensor, labels: torch.Tensor, dim: int) -> torch.Tensor:
@@ -65,7 +67,7 @@ def choice_loss(logits: torch.Tensor, labels: torch.Tensor, dim: int) -> torch.T
 def loss_of(
     model: open_clip.CLIP, batch: Batch, tokens: torch.Tensor, corner: tuple[int, int]
 ) -> torch.Tensor:
-    """Tiles and patches against all labels."""
+    """Tiles and patches against all labels, and against further texts that name nothing there."""
     texts = F.normalize(encode_tokens(model, tokens), dim=-1)
     mean, std = (
         torch.tensor(values).view(1, 3, 1, 1)
@@ -74,7 +76,8 @@ def loss_of(
     images = (torch.from_numpy(batch.rgb).permute(0, 3, 1, 2).float() / 255 - mean) / std
     whole, patches = forward(model.visual, images, corner)
     scale, bias = model.logit_scale.exp(), model.logit_bias
-    labels = torch.from_numpy(batch.whole)
+    strange = len(texts) - batch.whole.shape[-1]
+    labels = F.pad(torch.from_numpy(batch.whole), (0, strange))
     logits = scale * whole @ texts.T + bias
     loss = (
         pair_loss(logits, labels)
@@ -82,7 +85,7 @@ def loss_of(
         + 0.5 * choice_loss(logits, labels, 0)
     )
     patch_logits = scale * patches @ texts.T + bias
-    patch_labels = torch.from_numpy(batch.patches)
+    patch_labels = F.pad(torch.from_numpy(batch.patches), (0, strange))
     return (
         loss
         + pair_loss(patch_logits, patch_labels)

@@ -11,15 +11,24 @@ from keenkite.demo.concepts import BIT, NAMES
 from keenkite.demo.training.eurosat import CLASSES, Chips, mosaic
 from keenkite.demo.training.vocabulary import EUROSAT_LABELS, LABELS, MAY_BE
 from keenkite.demo.world import World
+from keenkite.tiling import resample
 
 PATCH = 16
 UNKNOWN, PRESENT = -1, 1
 THIN = frozenset({"dam", "highway", "river", "coast", "railway station", "airport"})
 """Concepts that a patch shows although they cover little of it."""
 WATER = ("sea", "lake", "reservoir")
-CENTRED = 0.7
-"""Share of windows that are laid round a placed thing; the others fall anywhere."""
-CLOUDED = 0.1
+CENTRED = 0.8
+"""Share of windows that are laid round a thing; the others fall anywhere."""
+LINES = ("river", "highway")
+"""What windows are laid round beside the placed things."""
+HARD = ("sports ground", "park", "railway station", "river", "highway")
+"""What windows are laid round three times as often as round other things."""
+CLOUDED, OVERCAST = 0.12, 0.03
+"""Shares of windows with broken cloud, and with nothing but cloud."""
+SPANS = {1.0: 0.55, 0.5: 0.35, 2.0: 0.1}
+"""Width of a window's ground, as a part of what its pixels are at 10 m -> share of windows: a
+collection may hold tiles that are seen enlarged, and seen reduced."""
 
 Source = Callable[[np.random.Generator, int], "Sample"]
 """(random generator, size in px) -> a sample."""
@@ -44,30 +53,27 @@ def to_rgb(reflectance: NDArray[np.uint16]) -> NDArray[np.uint8]:
 
 
 def world_sample(world: World, rng: np.random.Generator, size: int) -> Sample:
-    """A window of a drawn world, round one of its things or anywhere.
+    """A window of a drawn world, round one of its things or anywhere, at one of `SPANS`.
 
     Things are chosen so that each kind comes equally often, however many there are of it.
     """
-    rows, columns = world.shape
-    row, column = int(rng.integers(0, rows - size)), int(rng.integers(0, columns - size))
-    if world.features and rng.random() < CENTRED:
-        kind = rng.choice(sorted({feature.concept for feature in world.features}))
-        outlines = [f.polygon for f in world.features if f.concept == kind]
-        middle = outlines[rng.integers(len(outlines))].centroid
-        shift = rng.uniform(-0.4, 0.4, 2) * size
-        row = int(np.clip((world.north - middle.y) / 10 - size / 2 + shift[0], 0, rows - size))
-        column = int(np.clip((middle.x - world.west) / 10 - size / 2 + shift[1], 0, columns - size))
-    place = np.s_[row : row + size, column : column + size]
-    state = world.present(row, column, size)
+    span = float(rng.choice(list(SPANS), p=list(SPANS.values())))
+    wide = round(size * span)
+    row, column = _corner(world, rng, wide)
+    place = np.s_[row : row + wide, column : column + wide]
+    state = world.present(row, column, wide)
     whole = np.zeros(len(LABELS), np.int8)
     whole[: len(NAMES)] = [state[name] for name in NAMES]
     side = size // PATCH
     patches = np.zeros((side, side, len(LABELS)), np.int8)
-    blocks = world.masks[place].reshape(side, PATCH, side, PATCH)
+    blocks = world.masks[place].reshape(side, wide // side, side, wide // side)
     for number, name in enumerate(NAMES):
         share = ((blocks & np.uint32(BIT[name])) != 0).mean(axis=(1, 3))
         enough = 0.12 if name in THIN else 0.4
         patches[..., number] = np.select([share >= enough, share > 0], [PRESENT, UNKNOWN], 0)
+    # What lies under another thing is in the masks, and not what the window is said to show.
+    unsure = (patches == PRESENT).any(axis=(0, 1)) & (whole == 0)
+    whole[unsure] = UNKNOWN
     for name in EUROSAT_LABELS.values():  # what real chips call it; not drawn as such
         if name not in NAMES:
             whole[LABELS.index(name)] = UNKNOWN
@@ -75,25 +81,75 @@ def world_sample(world: World, rng: np.random.Generator, size: int) -> Sample:
     water = [NAMES.index(name) for name in WATER]
     for array in (whole, patches):
         array[..., LABELS.index("sea or lake")] = array[..., water].max(axis=-1)
-    sample = Sample(rgb=to_rgb(world.reflectance[place]), whole=whole, patches=patches)
-    return cloud_over(sample, rng) if rng.random() < CLOUDED else sample
+    rgb = resample(to_rgb(world.reflectance[place])[None], size)[0]
+    return cloud_over(Sample(rgb=rgb, whole=whole, patches=patches), rng)
+
+
+def _corner(world: World, rng: np.random.Generator, wide: int) -> tuple[int, int]:
+    """(row, column) of a window of so many pixels."""
+    rows, columns = world.shape
+    row, column = int(rng.integers(0, rows - wide)), int(rng.integers(0, columns - wide))
+    kinds = sorted({feature.concept for feature in world.features})
+    if not kinds or rng.random() >= CENTRED:
+        return row, column
+    kinds += LINES
+    kind = str(rng.choice([*kinds, *(2 * [kind for kind in kinds if kind in HARD])]))
+    if kind in LINES:
+        step = 8
+        there = np.argwhere(world.masks[::step, ::step] & np.uint32(BIT[kind])) * step
+        if not len(there):
+            return row, column
+        y, x = there[rng.integers(len(there))]
+    else:
+        outlines = [f.polygon for f in world.features if f.concept == kind]
+        middle = outlines[rng.integers(len(outlines))].centroid
+        y, x = (world.north - middle.y) / 10, (middle.x - world.west) / 10
+    shift = rng.uniform(-0.4, 0.4, 2) * wide
+    row = int(np.clip(y - wide / 2 + shift[0], 0, rows - wide))
+    column = int(np.clip(x - wide / 2 + shift[1], 0, columns - wide))
+    return row, column
 
 
 def cloud_over(sample: Sample, rng: np.random.Generator) -> Sample:
-    """The same under broken cloud; nothing is said of the patches that it hides."""
+    """The same under broken cloud, or under nothing but cloud, or as it was.
+
+    A patch that cloud hides shows cloud alone. Nothing is said of a window's thing that it hides
+    for the most part.
+    """
+    chance = rng.random()
+    if chance >= CLOUDED + OVERCAST:
+        return sample
     side = len(sample.rgb)
     field = ndimage.zoom(rng.random((6, 6)), side / 6, order=3)[:side, :side]
-    low = np.quantile(field, rng.uniform(0.6, 0.95))
-    veil = np.clip((field - low) * rng.uniform(3, 8), 0, 1)[..., None]
-    hidden = veil.reshape(side // PATCH, PATCH, side // PATCH, PATCH).mean(axis=(1, 3)) > 0.3
-    rgb = sample.rgb * (1 - veil) + 250 * veil
-    patches = np.where(hidden[..., None], UNKNOWN, sample.patches).astype(np.int8)
-    return Sample(rgb=rgb.astype(np.uint8), whole=sample.whole, patches=patches)
+    if chance < OVERCAST:
+        veil = np.clip(0.9 + 0.1 * field, 0, 1)[..., None]
+    else:
+        low = np.quantile(field, rng.uniform(0.4, 0.95))
+        veil = np.clip((field - low) * rng.uniform(3, 8), 0, 1)[..., None]
+    white = rng.uniform(200, 255) + 12 * ndimage.zoom(rng.normal(size=(9, 9)), side / 9, order=1)
+    rgb = np.clip(sample.rgb * (1 - veil) + white[:side, :side, None] * veil, 0, 255)
+    share = veil.reshape(side // PATCH, PATCH, side // PATCH, PATCH).mean(axis=(1, 3))
+    cloud, hidden = LABELS.index("cloud"), share > 0.6
+    veiled = np.where((share > 0.2)[..., None], UNKNOWN, sample.patches)
+    patches = np.where(hidden[..., None], 0, veiled).astype(np.int8)
+    patches[..., cloud] = np.select([hidden, share > 0.05], [PRESENT, UNKNOWN], 0)
+    whole = sample.whole.copy()
+    if hidden.all():
+        whole[:] = 0
+    shown = (sample.patches == PRESENT).sum(axis=(0, 1))
+    left = ((sample.patches == PRESENT) & (share <= 0.2)[..., None]).sum(axis=(0, 1))
+    whole[(whole == PRESENT) & (left < 0.5 * shown)] = UNKNOWN
+    whole[cloud] = PRESENT if hidden.mean() > 0.15 else UNKNOWN
+    return Sample(rgb=rgb.astype(np.uint8), whole=whole, patches=patches)
 
 
 def chip_sample(chips: Chips, rng: np.random.Generator, size: int) -> Sample:
-    """A mosaic of real chips; one in three holds two classes."""
-    rgb, classes = mosaic(chips, rng, size=size, mixed=rng.random() < 1 / 3)
+    """A mosaic of real chips; one in three holds two classes, one in four is seen enlarged."""
+    mixed = rng.random() < 1 / 3
+    wide = size // 2 if rng.random() < SPANS[0.5] else size
+    rgb, classes = mosaic(chips, rng, size=wide, mixed=mixed)
+    rgb, classes = resample(rgb[None], size)[0], classes.repeat(size // wide, 0)
+    classes = classes.repeat(size // wide, 1)
     names = list(CLASSES)
     side = size // PATCH
     whole = np.zeros(len(LABELS), np.int8)

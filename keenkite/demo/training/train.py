@@ -5,11 +5,11 @@ world uses) and mosaics of real EuroSAT chips. The loss is a sigmoid for every p
 phrase (as in SigLIP), once for the whole tile and once for each 16 px patch through the ClearCLIP
 path of the last block, so that the heatmaps are trained and not only a by-product.
 
-Two cycles, each on worlds of its own: first windows of 112 px (a quarter of the patches, so five
+Three cycles, each on worlds of its own: first windows of 112 px (a quarter of the patches, so five
 times as many a second), then tiles of 224 px as the model will see them; then such tiles again,
-from the average of the first cycle's weights. A fixed seed and fixed steps: two runs on the same
-machine and the same versions differ only by the rounding of threads. A run that was stopped goes
-on from what it left in its folder.
+from the average of the first cycle's weights; then both once more from those of the second. A fixed
+seed and fixed steps: two runs on the same machine and the same versions differ only by the rounding
+of threads. A run that was stopped goes on from what it left in its folder.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from safetensors.torch import load_file, save_file
 from keenkite.demo.training.eurosat import Chips, load_chips
 from keenkite.demo.training.loss import GRID, loss_of
 from keenkite.demo.training.samples import Batch, Source, batches, chip_sample, world_sample
-from keenkite.demo.training.vocabulary import PHRASES, TEMPLATES
+from keenkite.demo.training.vocabulary import ABSENT, PHRASES, TEMPLATES, strange_words
 from keenkite.demo.world import World, draw_world
 
 CONFIG: dict[str, Any] = {
@@ -69,14 +69,32 @@ CYCLES = (
         Phase(size=224, count=32, steps=600, rate=2e-3),
     ),
     (Phase(size=224, count=32, steps=900, rate=1e-3),),
+    (
+        Phase(size=112, count=64, steps=700, rate=1.2e-3),
+        Phase(size=224, count=32, steps=500, rate=1e-3),
+    ),
 )
+
+NOWHERE = 32
+"""Texts in each step that name nothing that is in the pictures."""
+
+VOCABULARY_HEAD = "# What keenkite-tiny was taught to name: one thing a line, in all its wordings."
 
 MODEL_FOLDER = Path(__file__).parents[2] / "encoder" / "tiny"
 
 
-def say(rng: np.random.Generator) -> list[str]:
-    """One way to say each label, bare or in a template, in the order of LABELS."""
+def say(rng: np.random.Generator, strange: Sequence[str] = ()) -> list[str]:
+    """One way to say each label, in the order of LABELS, then what is in none of the pictures.
+
+    Each is bare or in a template. Of what is not there, half are of ABSENT, the others one or two
+    of the `strange` words.
+    """
     said = [str(rng.choice(ways)) for ways in PHRASES.values()]
+    said += [str(text) for text in rng.choice(ABSENT, NOWHERE // 2, replace=False)]
+    if strange:
+        said += [
+            " ".join(rng.choice(strange, rng.integers(1, 3))) for _ in range(NOWHERE - NOWHERE // 2)
+        ]
     return [
         str(rng.choice(TEMPLATES)).format(text) if rng.random() < 0.7 else text for text in said
     ]
@@ -134,6 +152,7 @@ class _Run:
     def __init__(self, model: open_clip.CLIP, *, total: int) -> None:
         self.step, self._total = 0, total
         self._tokenize = open_clip.get_tokenizer("ViT-B-32")
+        self._strange = strange_words(self._tokenize.encoder)
         matrices = [p for p in model.parameters() if p.dim() >= 2]
         others = [p for p in model.parameters() if p.dim() < 2]
         self._model = model
@@ -165,7 +184,7 @@ class _Run:
             warm = min(1.0, (self.step + 1) / 100)
             group["lr"] = phase.rate * warm * _fade(self.step / self._total)
         row, column = rng.integers(0, GRID - phase.size // 16 + 1, 2)
-        tokens = self._tokenize(say(rng))
+        tokens = self._tokenize(say(rng, self._strange))
         loss = loss_of(self._model, batch, tokens, (int(row), int(column)))
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -207,11 +226,13 @@ def draw_training_world(number: int) -> World:
 
 
 def export(state: Mapping[str, torch.Tensor], folder: Path) -> None:
-    """Write the weights (FP16) and the configuration that `ClipEncoder` loads."""
+    """Write what `ClipEncoder` loads: the weights (FP16), the configuration, the vocabulary."""
     halves = {name: value.half().contiguous() for name, value in state.items()}
     del halves["logit_bias"]  # of the loss; a vector does not depend on it
     save_file(halves, folder / "keenkite-tiny.safetensors")
     (folder / "keenkite-tiny.json").write_text(json.dumps(CONFIG, indent=2) + "\n")
+    lines = [", ".join(dict.fromkeys(ways)) for ways in PHRASES.values()]
+    (folder / "keenkite-tiny.txt").write_text("\n".join((VOCABULARY_HEAD, *lines)) + "\n")
 
 
 def main() -> None:
