@@ -5,7 +5,6 @@ scrolls in blocks, and the graph is built in another process (see `maintenance`)
 """
 
 # ruff: noqa: D102  (`Backend` says what the methods do)
-
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -296,7 +295,6 @@ def _labels(shard: engine.EdgeShard, ids: Sequence[str]) -> dict[str, list[str]]
 
 
 def _found(point: Any, score: float | None = None) -> Found:
-    # The engine makes a new list of numbers each time that it is asked for the vector.
-    vectors = point.vector
-    vector = None if vectors is None else np.asarray(vectors[VECTOR], dtype=np.float32)
+    # `point.vector` is a new list of numbers each time.
+    vector = None if (made := point.vector) is None else np.asarray(made[VECTOR], np.float32)
     return Found(id=str(point.id), payload=point.payload or {}, score=score, vector=vector)
