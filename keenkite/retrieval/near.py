@@ -143,8 +143,9 @@ class Surroundings:
         """
         if not self.sought.best or not candidates.tiles:
             return None
-        here, there = self._here(candidates), self._there(candidates.tiles)
-        own = there.rows_of(candidates.tiles)
+        tiles = candidates.tiles
+        here, there = self._here(candidates), self._there(tiles)
+        own = there.rows_of(tiles)
         best = self._best(own, here, there)
         odds = [ABSENT if row is None else max(float(there.odds[row]), ABSENT) for row in best]
         reach = MAX_KM if beyond else self.within_km
@@ -178,7 +179,7 @@ class Surroundings:
         return _sightings(self.sought, together([*self.sought.best, *local]))
 
     def _here(self, candidates: Candidates) -> Spots:
-        """The candidates' own things: by all tiles of the index, or else by the candidates."""
+        """The candidates' own things: by all tiles of the index, or else by the best and these."""
         tiles = candidates.tiles
         seen = self._mains if self.exact else self._among(candidates)
         rows = seen.rows_of(tiles)
@@ -188,7 +189,9 @@ class Surroundings:
         return seen.spots.at([row for row in rows if row is not None])
 
     def _among(self, candidates: Candidates) -> Sightings:
-        return Sightings.of(candidates.tiles, self.main.seen(candidates))
+        best = self.main.candidates(self.main.best)
+        odds = np.concatenate([self.main.seen(candidates), self.main.seen(best)])
+        return Sightings.of([*candidates.tiles, *best.tiles], odds)
 
     def _around(self, tiles: Sequence[Tile]) -> Area:
         """The ground around tiles on which the centres of tiles count."""

@@ -102,9 +102,9 @@ class Hit:
     """With `explain`: what the score is made of. "z": standard deviations above the index's mean
     tile. "cosine": with the text. "fit" and "contrast": how far the text beats the background on
     average and at its best, "evidence": both, weighted. "look-alikes": how much more evidence those
-    have. "stands out": how far the evidence is above the usual ground's, in its "spread". "text",
-    "near sea within 3 km", "without houses" and so on, see `Asked.name`: the confidence that each
-    condition is met; their product is the hit's."""
+    have. "stands out": how far the evidence is above the usual ground's, in its "spread".
+    "text", "near sea within 3 km", "without houses" and so on, see `Asked.name`: the confidence
+    that each condition is met; their product is the hit's."""
 
     def of(self, kind: str) -> tuple[Met, ...]:
         """The conditions of one kind, such as "near"."""

@@ -88,7 +88,7 @@ def test_the_same_search_in_both_needs_no_model_but_a_file_for_ones_own(
 ) -> None:
     there = names(capsys, shell.data)
     small = next(model for model in there if model != "keenkite-tiny")
-    where = ["--data", str(shell.data), "--limit", "2"]
+    where = ["--data", str(shell.data), "--limit", "2", "--min-confidence", "0"]
     collection = ["--collection", there["keenkite-tiny"]["name"]]
     assert len(told(capsys, "search", "forest", *where, *collection)["hits"]) == 2
     own = ["--collection", there[small]["name"]]

@@ -512,8 +512,8 @@ def test_every_tile_is_looked_at_up_to_a_number_of_them(monkeypatch: pytest.Monk
     assert (looked().bound, len(looked().sought.best)) == (7, 7)
     index.limits.clear()
     ask(index, "green", "water", 5, limit=1)
-    # It, the greens' look-alikes, greens around it, candidates, it around them.
-    assert index.limits == [7, 128, 7, 64, 7]
+    # It, the greens' look-alikes, greens around it, candidates, it around them, it by itself.
+    assert index.limits == [7, 128, 7, 64, 7, 32]
     monkeypatch.setattr(near_module, "EXACT", 100)
     index.limits.clear()
     ask(index, "green", "water", 5, limit=1)

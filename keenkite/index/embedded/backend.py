@@ -295,6 +295,6 @@ def _labels(shard: engine.EdgeShard, ids: Sequence[str]) -> dict[str, list[str]]
 
 
 def _found(point: Any, score: float | None = None) -> Found:
-    # `point.vector` is a new list of numbers each time.
-    vector = None if (made := point.vector) is None else np.asarray(made[VECTOR], np.float32)
+    vectors = point.vector  # a new list each time that it is asked for
+    vector = None if vectors is None else np.asarray(vectors[VECTOR], dtype=np.float32)
     return Found(id=str(point.id), payload=point.payload or {}, score=score, vector=vector)
