@@ -53,7 +53,10 @@ def expected(rows: slice, sample: int) -> Statistics:
     ids = [int(point_id(t.id).replace("-", ""), 16) for t in WORLD.tiles[rows]]
     first = np.argsort(np.array(ids, object))[:sample]
     values = WORLD.vectors[rows][first.astype(int)].astype(np.float64)
-    return Statistics(n=len(ids), mean=values.mean(axis=0), covariance=np.cov(values.T, bias=True))
+    return Statistics(
+        n=len(ids), mean=values.mean(axis=0), covariance=np.cov(values.T, bias=True),
+        vectors=values[:1024].astype(np.float16).astype(np.float32),
+    )  # fmt: skip
 
 
 def alike(found: Statistics, wanted: Statistics) -> bool:
@@ -61,6 +64,7 @@ def alike(found: Statistics, wanted: Statistics) -> bool:
         found.n == wanted.n
         and np.allclose(found.mean, wanted.mean, rtol=0, atol=1e-12)
         and np.allclose(found.covariance, wanted.covariance, rtol=0, atol=1e-12)
+        and np.array_equal(found.vectors, wanted.vectors)
     )
 
 
@@ -88,6 +92,7 @@ def test_they_are_the_same_in_a_folder_and_by_url_whatever_the_order_of_writing(
     (first, regions, record), (second, others, _) = found["folder"], found["url"]
     assert np.array_equal(first.mean, second.mean)
     assert np.array_equal(first.covariance, second.covariance)
+    assert np.array_equal(first.vectors, second.vectors)
     assert (first.n, first.sample, regions) == (second.n, second.sample, others)
     assert record is not None
 
@@ -136,7 +141,8 @@ def test_only_maintenance_writes_and_readers_take_what_it_wrote(engine: Backend)
     assert set(engine.records("kept")) == {STATISTICS, REGIONS}
     # One whose sample would be another takes the record all the same.
     later = Kept(engine, sample=7)
-    assert np.array_equal(later.statistics().covariance, reader.statistics().covariance)
+    for kind in ("mean", "covariance", "vectors"):
+        assert np.array_equal(getattr(later.statistics(), kind), getattr(reader.statistics(), kind))
     assert later.statistics().sample == 100
     engine.delete_records([STATISTICS])
     assert later.statistics().sample == 100
@@ -186,8 +192,19 @@ def test_of_some_vectors_they_are_numpys() -> None:
     np.testing.assert_allclose(found.covariance, np.cov(values.T.astype(np.float64), bias=True))
     assert (found.n, statistics_of(values, n=70).n) == (50, 70)
     assert not statistics_of(values[:0]).mean.any()
-    with pytest.raises(ValueError, match="read-only"):
-        found.mean[0] = 1
+    for shared in (found.mean, found.covariance, found.vectors):
+        with pytest.raises(ValueError, match="read-only"):
+            shared[0] = 1
+
+
+def test_the_first_1024_vectors_are_kept_as_they_are_to_half_precision() -> None:
+    values = vectors(1500, dim=8)
+    found = statistics_of(values)
+    assert found.vectors.shape == (1024, 8)
+    assert found.vectors.dtype == np.float32
+    np.testing.assert_allclose(found.vectors, values[:1024], atol=5e-4)
+    assert np.array_equal(found.vectors, found.vectors.astype(np.float16))
+    assert statistics_of(values[:7]).vectors.shape == (7, 8)
 
 
 @pytest.mark.slow
