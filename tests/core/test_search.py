@@ -581,6 +581,7 @@ def test_a_hit_is_one_shape_of_json() -> None:
         "lat": round(tiles[0].lat, 5),
         "datetime": "2024-05-01T00:00:00+00:00",
         "confidence": round(hit.confidence, 4),
+        "factors": {met.words: round(met.factor, 4) for met in hit.conditions},
         "score": round(hit.score, 4),
         "cloud": 0.0,
         "cover": {"water": 0.0, "vegetation": 0.5, "bare": 0.5, "snow": 0.0},
