@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import shapely
@@ -84,6 +85,11 @@ class Filters:
 
     def conditions(self) -> tuple[Condition, ...]:
         """The same in plain conditions, all of which must hold; none when nothing is asked."""
+        return self._conditions
+
+    @cached_property
+    def _conditions(self) -> tuple[Condition, ...]:
+        # Once, since a search asks for them several times, and outlines take long.
         found: list[Condition] = []
         if self.tile_ids:
             found.append(TileIs(tile_ids=tuple(self.tile_ids)))
@@ -212,8 +218,10 @@ def _shapes(area: Area) -> tuple[Shape, ...]:
 
 def _shape(part: shapely.Polygon) -> Shape:
     # A box is the cheapest test the engines have, so a polygon that is one is sent as one.
-    if part.equals(part.envelope):
-        return _box(*part.bounds)
+    west, south, east, north = part.bounds
+    corners = {(west, south), (west, north), (east, north), (east, south)}
+    if not part.interiors and len(part.exterior.coords) == 5 and {*part.exterior.coords} == corners:
+        return _box(west, south, east, north)
     rings = (part.exterior, *part.interiors)
     return Polygon(rings=tuple(tuple((x, y) for x, y in ring.coords) for ring in rings))
 

@@ -160,6 +160,22 @@ def test_a_record_that_does_not_fit_any_more_is_left_alone_and_not_used(engine: 
     assert engine.read_record(STATISTICS) != record
 
 
+@pytest.mark.parametrize("damage", [{}, {"vectors": "?"}, {"mean": None}, {"covariance": "AAAA"}])
+def test_a_record_that_this_version_cannot_read_is_as_good_as_none(
+    tmp_path: Path, damage: dict[str, object]
+) -> None:
+    with backend("folder", tmp_path) as engine:
+        fill(engine, slice(500))
+        Kept(engine).keep()
+        record = engine.read_record(STATISTICS)
+        assert record is not None
+        older = {name: value for name, value in record.items() if name != "vectors"}
+        engine.write_record(STATISTICS, older | damage)
+        assert alike(Kept(engine).statistics(), expected(slice(500), 16_384))
+        Kept(engine).keep()
+        assert engine.read_record(STATISTICS) == record
+
+
 def test_a_process_that_changed_much_does_not_trust_the_record_from_before(engine: Backend) -> None:
     fill(engine, slice(500))
     Kept(engine).keep()
