@@ -14,7 +14,7 @@ from keenkite.demo.tour import DAYS, SIZE_KM, index_world, truth_of
 from keenkite.demo.world import World, draw_world
 from keenkite.encoder import ClipEncoder, Encoder
 from keenkite.index import Filters, TileIndex
-from keenkite.pictures import kept_heatmaps, look, tile_sheet
+from keenkite.pictures import kept_heatmaps, look, tile_sheet, to_png
 from keenkite.pixels import PixelArchive
 from keenkite.retrieval.confidence import confidence_of
 from keenkite.retrieval.query import Query
@@ -73,7 +73,7 @@ def main() -> None:
         sheet = tile_sheet(
             tiles, archive.tiles(tiles), title="airport", sensor=index.sensor, heats=heats
         )
-        sheet.save(arguments.out / "airports.png")
+        (arguments.out / "airports.png").write_bytes(to_png(sheet, max_bytes=300_000))
 
 
 if __name__ == "__main__":

@@ -50,6 +50,8 @@ things, and single pixels that a classification took for cloud are no cloud."""
 _BESIDE = 0.5
 """Patches: how far (a Gaussian's sigma) those beside it speak for a patch when the best is chosen:
 they count for a little, so that of two alike the one within a thing is taken."""
+_ALIKE = 0.9
+"""Part of the highest value from which a patch is like the highest in that."""
 _TAUGHT = 0.8
 """`SYNONYM` of a model whose patches were taught. It was taught on tiles of which a few things show
 at a time, so what stands side by side lies close for it (harbour and open sea .74, other ways to
@@ -253,8 +255,9 @@ def _to_map(
             grid_mode=True,
         )  # fmt: skip
         values = np.where(covered, 0, smooth.clip(0, grid.max()))  # splines overshoot
-        rank = ndimage.gaussian_filter(found[nearest], _BESIDE, mode="nearest")
-        best = np.unravel_index(int(np.where(hidden, -np.inf, rank).argmax()), rank.shape)
+        rank = ndimage.gaussian_filter(found[nearest], _BESIDE, mode="mirror")
+        rank[hidden | (grid < _ALIKE * grid.max())] = -np.inf
+        best = np.unravel_index(int(rank.argmax()), rank.shape)
         peak = middle(values, covered, (int(best[0]), int(best[1])), TILE / rows)
     somewhere = covered if covered.any() else None
     return Heatmap(text=text, values=values, grid=grid, peak=peak, hidden=somewhere)
