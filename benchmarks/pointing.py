@@ -252,6 +252,7 @@ class Remembered:
     def __init__(self, encoder: ClipEncoder, rgb: NDArray[np.uint8]) -> None:
         self.name, self.dim = encoder.name, encoder.dim
         self.encode_texts, self.encode_images = encoder.encode_texts, encoder.encode_images
+        self.patches_trained, self.vocabulary = encoder.patches_trained, encoder.vocabulary
         self._rgb = rgb
         self.vectors, self._patches = encoder.encode_with_patches(rgb)
 
