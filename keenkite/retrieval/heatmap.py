@@ -56,7 +56,7 @@ _TAUGHT = 0.8
 """`SYNONYM` of a model whose patches were taught. It was taught on tiles of which a few things show
 at a time, so what stands side by side lies close for it (harbour and open sea .74, other ways to
 say harbour .99), and a map has to tell these apart."""
-_EVEN = 1.0
+_EVEN = 1.2
 """Evidence that is given the value 0.5."""
 _SLOPE = 0.3
 """Evidence by which the log-odds of a value grow by 1."""

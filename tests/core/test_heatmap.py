@@ -165,7 +165,7 @@ def test_a_value_is_even_at_a_fixed_evidence_and_follows_its_log_odds() -> None:
     vector, rivals = concept_and_rivals(FakeEncoder(), "red", BACKGROUND)
     found = evidence(FakeEncoder().patch_features(tile[None]), vector, rivals)[0]
     values = np.clip(look(tile).grid.astype(float), 1e-6, 1 - 1e-6)
-    expected = np.clip((found - 1.0) / 0.3, *np.log([1e-6, 1e6]))
+    expected = np.clip((found - 1.2) / 0.3, *np.log([1e-6, 1e6]))
     np.testing.assert_allclose(np.log(values / (1 - values)), expected, atol=0.05)
 
 
