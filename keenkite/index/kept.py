@@ -150,13 +150,15 @@ def _to_json(statistics: Statistics) -> dict[str, Any]:
 
 def _from_json(value: dict[str, Any]) -> Statistics:
     mean, triangle = (
-        np.frombuffer(base64.b64decode(value[name]), "<f8").astype(np.float64)
+        np.frombuffer(base64.b64decode(value[name], validate=True), "<f8").astype(np.float64)
         for name in ("mean", "covariance")
     )
     covariance = np.zeros((len(mean), len(mean)))
     rows, cols = np.triu_indices(len(mean))
     covariance[rows, cols] = covariance[cols, rows] = triangle
-    vectors = np.frombuffer(base64.b64decode(value["vectors"]), "<f2").astype(np.float32)
+    vectors = np.frombuffer(base64.b64decode(value["vectors"], validate=True), "<f2").astype(
+        np.float32
+    )
     vectors = vectors.reshape(-1, len(mean))
     for shared in (mean, covariance, vectors):  # by all who ask
         shared.flags.writeable = False
