@@ -73,11 +73,9 @@ def _clearer(
     """Clear dates of the ground that is under cloud in the tiles that were found."""
     cells = {m.tile.cell for m in matches if (m.tile.cloud or 0) > CLOUDY}
     cells -= {m.tile.cell for m in matches if (m.tile.cloud or 0) <= CLOUDY}
-    asked = query.filters.max_cloud
-    cloud = CLOUDY if asked is None else min(float(asked), CLOUDY)
     vector, found = conditions.main.sought.wanted.query, list[Match]()
     while cells:
-        there = replace(query.filters, cells=tuple(sorted(cells)), max_cloud=cloud)
+        there = replace(query.filters, cells=tuple(sorted(cells)), max_cloud=CLOUDY)
         some = index.nearest(vector, limit=len(matches), filters=there, with_vectors=True)
         found += some
         if len(some) < len(matches):

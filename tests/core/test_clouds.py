@@ -69,7 +69,9 @@ def test_the_clear_date_is_looked_for_where_it_is_not_among_the_best(limit: int)
 def test_every_cloudy_place_has_its_clear_date_though_one_of_them_has_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(recall, "CANDIDATES", 4)
+    # The three cloudy ones are all that is looked at first; clear dates of one of them come next.
+    monkeypatch.setattr(recall, "CANDIDATES", 3)
+    monkeypatch.setattr(recall, "PER_HIT", 1)
     places = [tile(300 + 2 * i, 3500, day=20, cloud=0.4) for i in range(3)]
     many = [(tile(300, 3500, day=1 + i, cloud=0.0), mixed("red", "green")) for i in range(15)]
     others = [(tile(302 + 2 * i, 3500, day=3, cloud=0.0), seen("green")) for i in range(2)]
@@ -114,6 +116,16 @@ def test_on_pure_cloud_there_is_nothing_and_no_verdict_comes_of_it(colour: str) 
     result = ask(index, colour, limit=80)
     assert result.verdict == result.verdicts[colour] == "none"
     assert result.hits[-1].tile == index.tiles[0]
+
+
+def test_what_the_best_look_alikes_hide_under_cloud_the_next_ones_may_show() -> None:
+    clouded = [(tile(300 + 4 * i, 3500, cloud=1.0), seen("red", 0.001, i)) for i in range(20)]
+    clear = tile(300, 3520)
+    index = beside(*clouded, (clear, mixed("red", "red", "red", "green")))
+    for filters in ({}, {"regions": ("kanto",)}):
+        result = ask(index, **filters)
+        assert result.verdicts == {"red": "strong"}
+        assert result.hits[0].tile == clear
 
 
 def test_nothing_is_near_what_is_only_cloud_and_nothing_is_excluded_by_it() -> None:

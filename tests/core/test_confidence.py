@@ -9,7 +9,7 @@ from keenkite.errors import InputError
 from keenkite.retrieval.confidence import confidence_of
 from keenkite.retrieval.query import Query
 from keenkite.retrieval.search import search
-from tests.support.sown import ENCODER, close_all, meadow, plain, seen, sow
+from tests.support.sown import ENCODER, close_all, meadow, plain, seen, sow, tile
 
 
 @pytest.fixture(autouse=True)
@@ -33,10 +33,17 @@ def test_each_tile_has_the_confidence_of_its_hit_in_the_order_asked_for(tmp_path
     assert all(0 <= each <= 1 for each in sure)
 
 
-def test_tiles_of_the_same_ground_each_have_their_own(tmp_path: Path) -> None:
-    tiles = meadow(8)
-    index = sow(tmp_path, tiles, plain(len(tiles)))
-    assert len(confidence_of(index, ENCODER, "red", [tile.id for tile in tiles])) == len(tiles)
+def test_tiles_of_the_same_ground_each_have_their_own_however_weak(tmp_path: Path) -> None:
+    dates = [tile(200, 3500, day=day, cloud=cloud) for day, cloud in ((1, 0.0), (2, 0.0), (3, 0.8))]
+    others = meadow(8)
+    looks = [seen("red"), seen("green"), seen("red")]
+    index = sow(tmp_path, [*dates, *others], [*looks, *plain(len(others))])
+    ids = [each.id for each in (*dates, *others)]
+    clear, bare, cloudy, *rest = confidence_of(index, ENCODER, "red", ids)
+    assert clear > 0.7 > cloudy > bare
+    assert cloudy == pytest.approx(0.4 * clear, rel=1e-3)
+    assert len(rest) == len(others)
+    assert min(rest) < 0.01
 
 
 def test_no_tiles_have_none(tmp_path: Path) -> None:

@@ -298,6 +298,9 @@ def test_more_is_looked_at_only_while_there_are_too_few_hits() -> None:
     index.limits.clear()
     assert len(find(index, "water", limit=1, max_cloud=0.5)) == 1
     assert index.limits == [pool, 64]  # and candidates that pass, which tell the text's verdict too
+    index.limits.clear()
+    assert len(find(index, "water", limit=17, max_cloud=0.5)) == 17
+    assert index.limits == [pool, 256, 1024]
 
 
 def test_more_than_the_most_is_never_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

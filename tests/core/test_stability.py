@@ -256,6 +256,7 @@ def forty_five() -> MemoryIndex:
 def pages(index: MemoryIndex, limit: int, **asked: Any) -> list[Result]:
     found: list[Result] = []
     while not found or found[-1].hits:
+        assert limit * len(found) <= 2 * len(index.tiles), "the pages never end"
         found.append(ask(index, "red", limit=limit, skip=limit * len(found), **asked))
     return found
 
@@ -280,6 +281,12 @@ def test_pages_repeat_nothing_and_skip_nothing(limit: int, near: tuple[Near, ...
     }
     assert results[-1].hits == ()
     assert results[-1].reason == "there are no more hits"
+
+
+def test_pages_of_tiles_that_may_overlap_hold_every_tile_once() -> None:
+    index = forty_five()
+    hits = [hit for result in pages(index, 50, overlap=True) for hit in result.hits]
+    assert sorted(hit.tile.id for hit in hits) == sorted(t.id for t in index.tiles)
 
 
 @pytest.mark.parametrize("limit", [10, 20, 50])
