@@ -10,8 +10,8 @@ Every tile of three worlds that no model was trained on is asked for each concep
 - AUC: how often a tile that shows the thing has a higher maximum than one that does not;
 - rim: peaks in the outer 8 px of these tiles, which are 14 % of the area;
 - agree: tiles that both search and map find, or neither; of those whose truth is known "map alone"
-  and "search alone" count what one of them finds and the other does not, and "… right" says in
-  which part of them the thing is there.
+  and "search alone" count what one of them finds and the other does not, "… right" says in which
+  part of them the thing is there, and "believed right" how often the one to believe is right.
 
 Every third tile is looked at under drawn cloud, too, broken and closed, with its mask and without:
 
@@ -29,6 +29,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -112,6 +113,7 @@ class Tally:
         self.present: list[float] = []
         self.absent: list[float] = []
         self.agree: list[bool] = []
+        self.believed: list[bool] = []
         self.alone: dict[str, list[bool]] = {"map": [], "search": []}
         self.cloud: defaultdict[str, list[bool]] = defaultdict(list)
 
@@ -131,13 +133,18 @@ class Tally:
         if inside.any() and not inside.all():
             self.inside.append(bool(heat.values[inside].mean() > heat.values[~inside].mean()))
 
-    def compare(self, found: Sequence[bool], sure: Sequence[float], states: Sequence[int]) -> None:
+    def compare(
+        self, heats: Sequence[Heatmap], sure: Sequence[float], states: Sequence[int]
+    ) -> None:
         """Maps of some tiles, and how sure a search is of them."""
-        for mapped, confidence, state in zip(found, sure, states, strict=True):
+        for heat, confidence, state in zip(heats, sure, states, strict=True):
             searched = confidence >= WEAK
-            self.agree.append(mapped == searched)
-            if mapped != searched and state in (0, 1):
-                self.alone["map" if mapped else "search"].append(state == 1)
+            self.agree.append(heat.found == searched)
+            if heat.found != searched and state in (0, 1):
+                self.alone["map" if heat.found else "search"].append(state == 1)
+                which = replace(heat, confidence=confidence).believed
+                says = heat.found if which == "map" else searched
+                self.believed.append(says == (state == 1))
 
     def under_cloud(self, heat: Heatmap, mask: NDArray[np.bool_], state: int, how: str) -> None:
         """A tile of which the mask is cloud; `how`: "", or " unmasked" where the map knew none."""
@@ -164,6 +171,7 @@ class Tally:
             "agree": float(np.mean(self.agree)),
             **{f"{who} alone": len(each) for who, each in self.alone.items()},
             **{f"{who} alone right": mean(each) for who, each in self.alone.items()},
+            "believed right": mean(self.believed),
             **{name: mean(each) for name, each in sorted(self.cloud.items())},
         }
 
@@ -202,19 +210,19 @@ def measure(encoder: ClipEncoder, seeds: list[int]) -> dict[str, dict[str, float
     tallies: defaultdict[str, Tally] = defaultdict(Tally)
     for seed in seeds:
         seen, rng = Seen(draw_world(seed)), np.random.default_rng([seed, 5])
-        vectors, found = [], defaultdict(list)
+        vectors, heats = [], defaultdict(list)
         for start in range(0, len(seen.places), BATCH):
             batch = np.stack(seen.rgb[start : start + BATCH])
             remembered = Remembered(encoder, batch)
             vectors.append(remembered.vectors)
             for concept in CONCEPTS:
                 for n, heat in enumerate(heatmaps(remembered, batch, concept), start):
-                    found[concept].append(heat.found)
+                    heats[concept].append(replace(heat, values=heat.grid))  # all of them are much
                     state = seen.states[n][concept]
                     tallies[concept].add(heat, state, seen.world, concept, *seen.places[n])
         for concept, sure in seen.search(encoder, np.concatenate(vectors)).items():
             states = [state[concept] for state in seen.states]
-            tallies[concept].compare(found[concept], sure, states)
+            tallies[concept].compare(heats[concept], sure, states)
         measure_cloud(encoder, seen, tallies, rng)
     table = {concept: tallies[concept].row() for concept in CONCEPTS}
     table["all"] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from keenkite.retrieval.result import WEAK
+from keenkite.retrieval.result import STRONG, WEAK
 
 Believed = Literal["map", "search"]
 
@@ -18,6 +18,10 @@ class Looked(Protocol):
     @property
     def found(self) -> bool:
         """By the map."""
+
+    @property
+    def strength(self) -> float:
+        """The highest value of the map, 0-1."""
 
     @property
     def seen(self) -> float:
@@ -42,7 +46,8 @@ def believed(looked: Looked) -> Believed | None:
         return None
     if looked.found == (looked.confidence >= WEAK):
         return None
-    return "map" if looked.patches_trained or looked.seen < _CLOUDY else "search"
+    clear = looked.patches_trained and looked.strength >= STRONG
+    return "map" if clear or looked.seen < _CLOUDY else "search"
 
 
 def belief(looked: Looked) -> str:
@@ -58,17 +63,22 @@ def belief(looked: Looked) -> str:
     if which is None:
         return _alone(looked) if looked.confidence is None else _agreed(looked)
     pair = ("map", "search") if looked.found else ("search", "map")
-    says = f"the {pair[0]} finds it and the {pair[1]} does not"
-    if which == "search":
-        return (
-            f"Believe the search: {says}, and this model learnt from whole pictures, so what its "
-            "single patches say is less sure."
-        )
+    why = _because_of_search(looked) if which == "search" else _because_of_map(looked)
+    return f"Believe the {which}: the {pair[0]} finds it and the {pair[1]} does not, and {why}."
+
+
+def _because_of_map(looked: Looked) -> str:
     if looked.seen < _CLOUDY:
-        why = "only the map leaves out the cloud that hides most of this tile"
-    else:
-        why = "this model learnt what single patches show, too"
-    return f"Believe the map: {says}, and {why}."
+        return "only the map leaves out the cloud that hides most of this tile"
+    return "the map is clear, of a model that learnt what single patches show"
+
+
+def _because_of_search(looked: Looked) -> str:
+    if not looked.patches_trained:
+        return "this model learnt from whole pictures, so what its single patches say is less sure"
+    if looked.found:
+        return "the map finds it only faintly"
+    return "the search has the whole tile to go by, and others like it"
 
 
 def _alone(looked: Looked) -> str:
