@@ -23,23 +23,23 @@ from keenkite.tiling import Tile
 
 SEED = 2024
 MAY = Filters(start=DAYS[0], end=DAYS[0].replace(day=31))
-"""The clear pass."""
+JUNE = Filters(start=MAY.end)
+"""The clear pass, and the one with clouds."""
 
 
-def best(index: TileIndex, encoder: Encoder, world: World, text: str) -> list[Tile]:
-    """The first hits that show a thing, of the clear date."""
-    hits = search(index, encoder, Query(text=text, filters=MAY)).hits
+def best(
+    index: TileIndex,
+    encoder: Encoder,
+    world: World,
+    text: str,
+    *,
+    among: Filters = MAY,
+    overlap: bool = False,
+) -> list[Tile]:
+    """The first hits that show a thing."""
+    query = Query(text=text, filters=among, limit=50, overlap=overlap)
+    hits = search(index, encoder, query).hits
     return [hit.tile for hit in hits if truth_of(world, hit.tile, text) == 1]
-
-
-def half_clouded(index: TileIndex, world: World, text: str) -> Tile:
-    """A tile that shows a thing, and of the cloudy date cloud beside it: the most of it."""
-    cloudy = Filters(start=MAY.end)
-    tiles = [
-        tile for tile in index.scroll(cloudy)
-        if tile.cloud is not None and 0.2 < tile.cloud < 0.6 and truth_of(world, tile, text) == 1
-    ]  # fmt: skip
-    return max(tiles, key=lambda tile: (tile.cloud or 0, tile.id))
 
 
 def main() -> None:
@@ -58,7 +58,8 @@ def main() -> None:
             best(index, encoder, world, text)[0] for text in ("harbour", "railway station")
         )
         golf = best(index, encoder, world, "golf course")[0]
-        clouded = half_clouded(index, world, "airport")
+        june = best(index, encoder, world, "airport", among=JUNE, overlap=True)
+        clouded = next(tile for tile in june if (tile.cloud or 0) > 0.15)
         for tile, text, name in (
             (harbour, "harbour", "harbour"),
             (golf, "golf course", "golf-course"),

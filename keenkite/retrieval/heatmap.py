@@ -54,7 +54,7 @@ _ALIKE = 0.9
 """Part of the highest value from which a patch is like the highest in that."""
 _TAUGHT = 0.8
 """`SYNONYM` of a model whose patches were taught. It was taught on tiles of which a few things show
-at a time, so what stands side by side lies close for it (harbour and open sea .74, other ways to
+at a time, so what stands side by side lies close for it (harbour and open sea .75, other ways to
 say harbour .99), and a map has to tell these apart."""
 _EVEN = 1.2
 """Evidence that is given the value 0.5."""
