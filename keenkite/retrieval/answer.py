@@ -15,12 +15,12 @@ from keenkite.retrieval.conditions import Conditions
 from keenkite.retrieval.query import Query
 from keenkite.retrieval.readings import Readings
 from keenkite.retrieval.result import (
-    CUT,
     WEAK,
     ConditionVerdict,
     Hit,
     Met,
     Result,
+    cut_of,
     verdict_of,
 )
 
@@ -59,7 +59,7 @@ def answer(
     if not hits:
         empty = nothing(query, readings, _why_empty(index, query))
         return replace(empty, verdicts=verdicts, calibrated=calibrated)
-    cut = CUT if query.min_confidence is None else query.min_confidence
+    cut = cut_of(query)
     page = hits[query.skip :]
     # The first hit of an answer is shown whatever it is worth; that of a further page is not.
     shown = [h for h in page if h.confidence >= cut or h.rank == 1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keenkite.retrieval.result import CAUTIOUS, CUT, Result
+from keenkite.retrieval.result import CAUTIOUS, Result, cut_of
 
 NOT_MEASURED = (
     "not calibrated: this model's confidence was never measured, and is taken as that of others; "
@@ -35,6 +35,4 @@ def rest(result: Result) -> list[str]:
     """What was cut: "31 more below 0.15"; nothing where nothing was."""
     if not result.below:
         return []
-    asked = result.query.min_confidence
-    cut = CUT if asked is None else asked
-    return [f"{result.below} more below {cut:g}; a min_confidence of 0 shows them"]
+    return [f"{result.below} more below {cut_of(result.query):g}; a min_confidence of 0 shows them"]

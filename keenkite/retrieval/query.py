@@ -104,7 +104,7 @@ class Query:
     """Among which tiles; all of it must hold, and what is not given does not restrict."""
     min_confidence: float | None
     """Hits below it are cut, and counted in `Result.below`; the first never is. By default half of
-    what makes a verdict "weak"; 0 cuts none."""
+    what makes a verdict "weak", and none with `overlap`, which asks for every tile; 0 cuts none."""
     limit: int
     """Hits wanted, 1 to 10,000."""
     skip: int

@@ -22,6 +22,13 @@ CUT = WEAK / 2
 """Hits below this are cut, unless a query says otherwise."""
 
 
+def cut_of(query: Query) -> float:
+    """The confidence below which hits of a query are cut."""
+    if query.min_confidence is not None:
+        return query.min_confidence
+    return 0.0 if query.overlap else CUT
+
+
 @dataclass(frozen=True, kw_only=True)
 class Met(Asked):
     """A condition as a hit meets it.
