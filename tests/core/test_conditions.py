@@ -151,7 +151,9 @@ def test_an_answer_is_what_its_conditions_say_tile_by_tile(
     index: MemoryIndex, query: Query
 ) -> None:
     page = expected(index, query)
-    cut = 0.15 if query.min_confidence is None else query.min_confidence
+    cut = query.min_confidence
+    if cut is None:
+        cut = 0 if query.overlap else 0.15
     wanted = [
         (query.skip + i + 1, name, p)
         for i, (name, p) in enumerate(page)
