@@ -47,7 +47,7 @@ def _answer(view: View, file: str) -> tuple[dict[str, Any], str]:
         "confidence": sure,
         "believe": heat.believed,
         "belief": heat.belief,
-        "cloud": tile.cloud,
+        "cloud": None if tile.cloud is None else round(tile.cloud, 4),
         "lon": lon if heat.seen else None,
         "lat": lat if heat.seen else None,
         "file": file,
